@@ -1,0 +1,12 @@
+//! Baichuan 2, algorithm by algorithm.
+//!
+//! *Baichuan 2: Open Large-scale Language Models* (arXiv 2309.10305) is taught as a page of pseudocode in the notation of
+//! *Formal Algorithms for Transformers* (arXiv 2207.09238). Here each algorithm of that page is a module.
+
+pub mod dtransformer;
+pub mod tensor;
+
+#[cfg(not(target_endian = "little"))]
+compile_error!(
+    "stored weights are read where they lie, as the little-endian numbers that checkpoints hold"
+);

@@ -1,0 +1,18 @@
+//! What every algorithm stands on: [`softmax`], linear maps over dense or stored weights, and shape errors.
+//!
+//! # Tokens are rows
+//!
+//! The page writes a sequence as the columns of a $d \times \ell$ matrix. Here it is stored $\ell \times d$, row-major, so that the
+//! page's $W X$ is [`LinearMap::apply`], $X W^\top$, with $W$ stored `[out, in]` as every checkpoint stores it.
+
+pub mod blas;
+mod linear;
+mod shape;
+mod softmax;
+mod stored;
+mod threads;
+
+pub use linear::LinearMap;
+pub use shape::{ShapeError, expect_shape};
+pub use softmax::{softmax, softmax_formal, softmax_in_place};
+pub use stored::{Dtype, StoredError, StoredTensor};
