@@ -3,8 +3,14 @@
 //! *Baichuan 2: Open Large-scale Language Models* (arXiv 2309.10305) is taught as a page of pseudocode in the notation of
 //! *Formal Algorithms for Transformers* (arXiv 2207.09238). Here each algorithm of that page is a module.
 
+pub mod alibi;
 pub mod dtransformer;
+pub mod rms_norm;
+pub mod rope;
 pub mod tensor;
+
+#[cfg(test)]
+mod testing;
 
 #[cfg(not(target_endian = "little"))]
 compile_error!(
