@@ -4,10 +4,14 @@
 //! *Formal Algorithms for Transformers* (arXiv 2207.09238). Here each algorithm of that page is a module.
 
 pub mod alibi;
+pub mod attention;
 pub mod dtransformer;
+pub mod probe;
 pub mod rms_norm;
 pub mod rope;
+pub mod swiglu;
 pub mod tensor;
+pub mod unembedding;
 
 #[cfg(test)]
 mod testing;

@@ -146,8 +146,9 @@ impl Config {
     /// # Errors
     /// The first hyperparameter that no decoder can have.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        // No size above this overflows a product of two in 64 bits, and none is ever met.
+        // Far above any model, and small enough that no product of two overflows and no list of layers fills the memory.
         const LARGEST: usize = 1 << 28;
+        const MOST_LAYERS: usize = 1 << 12;
         for (name, value) in [
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
@@ -163,7 +164,11 @@ impl Config {
         ] {
             match value {
                 0 => return Err(ConfigError::Zero(name)),
-                value if value > LARGEST => return Err(ConfigError::TooLarge { name, value }),
+                value
+                    if value > LARGEST || (name == "num_hidden_layers" && value > MOST_LAYERS) =>
+                {
+                    return Err(ConfigError::TooLarge { name, value });
+                }
                 _ => {}
             }
         }

@@ -1,5 +1,272 @@
-//! The decoder: its configuration and the parameters that follow from it.
+//! The decoder as a whole: token ids in, a distribution over the next token out.
+//!
+//! $$ X_0 = W_e[\mathrm{ids}], \quad
+//!    X' = X + \mathrm{Attention}(\mathrm{RMSNorm}(X)), \quad
+//!    X \leftarrow X' + \mathrm{SwiGLU}(\mathrm{RMSNorm}(X')), \quad
+//!    P = \mathrm{softmax}(\mathrm{NormHead}(\mathrm{RMSNorm}(X_L))) $$
+//!
+//! * Page: *Algorithm: DTransformer*; here [`dtransformer_formal`], and as shipped [`DTransformer`].
+//! * Paper: Phuong and Hutter 2022, arXiv 2207.09238, algorithm 10; Baichuan 2, arXiv 2309.10305, section 2.
+//! * Shipped: `BaichuanForCausalLM` in `modeling_baichuan.py` of each size.
+//!
+//! # As printed, as shipped
+//!
+//! * Step 2 adds a column of $W_p$ to each embedding. Neither size has such a matrix: RoPE turns queries and keys inside attention, ALiBi biases scores.
+//! * Step 4 writes the normalized $X$ back over $X$ before adding to it, so that every block starts from a normalized stream and the residual is lost.
+//!   The norm feeds the block alone: the test `the_printed_norm_overwrites_the_stream`.
+//! * Step 4 puts one more map before SwiGLU: see [`swiglu`](crate::swiglu). Offsets β and biases are in no checkpoint. Step 6 has no NormHead.
 
 mod config;
+mod error;
+mod formal;
+mod layer;
 
 pub use config::{Config, ConfigError, Parameter, Position};
+pub use error::Error;
+pub use formal::dtransformer_formal;
+pub use layer::Layer;
+
+use crate::{
+    alibi,
+    attention::{KeyValueCache, grouped_query::Positions},
+    probe::{AnyProbe, LayerProbe, Probe, Site, show},
+    rms_norm::RmsNorm,
+    rope::Rotation,
+    tensor::{LinearMap, StoredTensor, expect_shape, softmax},
+    unembedding::Unembedding,
+};
+use ndarray::{Array1, Array2, ArrayView2, Axis, NdFloat, s};
+
+/// Where a decoder's parameters come from: a checkpoint, or a random number generator.
+pub trait ParameterSource<A> {
+    /// How matrices are held.
+    type Matrix: LinearMap<A>;
+    /// What can go wrong on the way.
+    type Error: From<Error>;
+
+    /// A matrix of `parameter.shape`, `[out, in]`.
+    fn matrix(&mut self, parameter: &Parameter) -> Result<Self::Matrix, Self::Error>;
+
+    /// A vector of `parameter.shape`, `[d]`.
+    fn vector(&mut self, parameter: &Parameter) -> Result<Array1<A>, Self::Error>;
+}
+
+/// The decoder over weights as stored: what runs a checkpoint.
+pub type Decoder = DTransformer<f32, StoredTensor>;
+
+/// The decoder as shipped, in the float `A`, its matrices held as `M`.
+#[derive(Clone, Debug)]
+pub struct DTransformer<A, M> {
+    config: Config,
+    embed_tokens: M,
+    layers: Vec<Layer<A, M>>,
+    norm: RmsNorm<A>,
+    unembedding: Unembedding<A, M>,
+}
+
+impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
+    /// Builds the decoder of `config`, asking `source` for each of [`Config::parameters`] in turn.
+    ///
+    /// # Errors
+    /// Hyperparameters that no decoder can have, a parameter of another shape, or whatever `source` could not do.
+    pub fn new<S>(config: Config, source: &mut S) -> Result<Self, S::Error>
+    where
+        S: ParameterSource<A, Matrix = M>,
+    {
+        config.validate().map_err(Error::from)?;
+        let mut parameters = config.parameters().into_iter();
+        let mut next = || {
+            parameters
+                .next()
+                .expect("as many parameters as the configuration lists")
+        };
+        let embed_tokens = matrix(source, &next())?;
+        let mut layers = Vec::new();
+        for _ in 0..config.num_hidden_layers {
+            layers.push(Layer::new(&config, source, &mut next)?);
+        }
+        let norm = norm(&config, source, &next())?;
+        let head = if config.tie_word_embeddings {
+            embed_tokens.clone()
+        } else {
+            matrix(source, &next())?
+        };
+        let unembedding = Unembedding::new(head, config.norm_head);
+        Ok(DTransformer {
+            config,
+            embed_tokens,
+            layers,
+            norm,
+            unembedding,
+        })
+    }
+
+    /// Its hyperparameters.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The map from the stream to logits.
+    pub fn unembedding(&self) -> &Unembedding<A, M> {
+        &self.unembedding
+    }
+
+    /// An empty cache that may grow to the context the model was trained on.
+    pub fn new_cache(&self) -> KeyValueCache<A> {
+        self.new_cache_of(self.config.context)
+    }
+
+    /// An empty cache that may grow to `tokens`: beyond the trained context a model runs, but no longer on what it has learned.
+    pub fn new_cache_of(&self, tokens: usize) -> KeyValueCache<A> {
+        let c = &self.config;
+        KeyValueCache::new(
+            c.num_hidden_layers,
+            c.num_key_value_heads,
+            c.head_dim,
+            tokens,
+        )
+    }
+
+    /// Logits after each of `ids`, which follow what `cache` holds. Returns `[tokens, vocab]`.
+    ///
+    /// # Errors
+    /// No ids, an id outside the vocabulary, more tokens than the cache may hold, logits that are not finite. The cache is then as before.
+    pub fn forward(
+        &self,
+        ids: &[u32],
+        cache: &mut KeyValueCache<A>,
+        probe: Option<&mut dyn Probe<A>>,
+    ) -> Result<Array2<A>, Error> {
+        self.pass(ids, cache, probe, 0)
+    }
+
+    /// Logits after the last of `ids` alone: all that generation needs, without the `tokens × vocab` numbers of the others. Returns `[vocab]`.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_last(
+        &self,
+        ids: &[u32],
+        cache: &mut KeyValueCache<A>,
+        probe: Option<&mut dyn Probe<A>>,
+    ) -> Result<Array1<A>, Error> {
+        let logits = self.pass(ids, cache, probe, ids.len().saturating_sub(1))?;
+        Ok(logits.index_axis_move(Axis(0), 0))
+    }
+
+    /// The page's $P$: row $t$ is the distribution over the token after `ids[..=t]`. Returns `[tokens, vocab]`.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn probabilities(&self, ids: &[u32]) -> Result<Array2<A>, Error> {
+        let logits = self.forward(ids, &mut self.new_cache(), None)?;
+        Ok(softmax(logits.view()))
+    }
+
+    fn pass(
+        &self,
+        ids: &[u32],
+        cache: &mut KeyValueCache<A>,
+        mut probe: Option<&mut dyn Probe<A>>,
+        first_logits: usize,
+    ) -> Result<Array2<A>, Error> {
+        self.check(ids, cache)?;
+        let held = cache.len();
+        let x = self.stream(ids, cache, &mut probe);
+        let logits = self.unembedding.logits(x.slice(s![first_logits.., ..]));
+        show(&mut probe, Site::Logits, logits.view());
+        let not_finite = |row: ndarray::ArrayView1<A>| row.iter().any(|l| !l.is_finite());
+        if let Some(row) = logits.rows().into_iter().position(not_finite) {
+            cache.truncate(held);
+            return Err(Error::NotFinite {
+                position: held + first_logits + row,
+            });
+        }
+        Ok(logits)
+    }
+
+    fn check(&self, ids: &[u32], cache: &KeyValueCache<A>) -> Result<(), Error> {
+        let vocab_size = self.config.vocab_size;
+        if ids.is_empty() {
+            return Err(Error::NoTokens);
+        }
+        if let Some(position) = ids.iter().position(|&id| id as usize >= vocab_size) {
+            return Err(Error::NoSuchToken {
+                id: ids[position],
+                position,
+                vocab_size,
+            });
+        }
+        let (held, new, limit) = (cache.len(), ids.len(), cache.limit);
+        if held + new > limit {
+            return Err(Error::ContextFull { held, new, limit });
+        }
+        Ok(())
+    }
+
+    /// The residual stream through all layers and the last norm, `[tokens, d]`.
+    fn stream(
+        &self,
+        ids: &[u32],
+        cache: &mut KeyValueCache<A>,
+        probe: &mut AnyProbe<A>,
+    ) -> Array2<A> {
+        let mut x = self.embed(ids);
+        show(probe, Site::Embed, x.view());
+        let positions = self.positions(cache.len(), ids.len());
+        for (i, (layer, cache)) in self.layers.iter().zip(&mut cache.layers).enumerate() {
+            // A reborrow for the length of the layer.
+            let probe = probe
+                .as_mut()
+                .map(|probe| &mut **probe as &mut dyn Probe<A>);
+            layer.forward(&mut x, &positions, cache, &mut LayerProbe::new(probe, i));
+        }
+        let x = self.norm.forward(x.view());
+        show(probe, Site::FinalNorm, x.view());
+        x
+    }
+
+    /// The embedding of each id, `[tokens, d]`.
+    fn embed(&self, ids: &[u32]) -> Array2<A> {
+        let mut x = Array2::zeros((ids.len(), self.config.hidden_size));
+        for (&id, row) in ids.iter().zip(x.rows_mut()) {
+            self.embed_tokens.copy_row(id as usize, row);
+        }
+        x
+    }
+
+    fn positions(&self, first: usize, tokens: usize) -> Positions<A> {
+        let c = &self.config;
+        match c.position {
+            Position::Rope { base } => {
+                Positions::Rotated(Rotation::new(c.head_dim, base, first, tokens))
+            }
+            Position::Alibi => Positions::Biased(alibi::slopes(c.num_attention_heads)),
+        }
+    }
+
+    /// Logits of a stream that was seen after some layer, as if that layer were the last: the logit lens. `x: [tokens, d]`.
+    pub fn logit_lens(&self, x: ArrayView2<A>) -> Array2<A> {
+        self.unembedding.logits(self.norm.forward(x).view())
+    }
+}
+
+fn matrix<A, S: ParameterSource<A>>(source: &mut S, p: &Parameter) -> Result<S::Matrix, S::Error> {
+    let matrix = source.matrix(p)?;
+    expect_shape(&p.name, &p.shape, &matrix.out_in()).map_err(Error::from)?;
+    Ok(matrix)
+}
+
+fn norm<A: NdFloat, S: ParameterSource<A>>(
+    config: &Config,
+    source: &mut S,
+    p: &Parameter,
+) -> Result<RmsNorm<A>, S::Error> {
+    let gamma = source.vector(p)?;
+    expect_shape(&p.name, &p.shape, gamma.shape()).map_err(Error::from)?;
+    let eps = A::from(config.rms_norm_eps).expect("ε fits a float");
+    Ok(RmsNorm { gamma, eps })
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ mod linear;
 mod shape;
 mod softmax;
 mod stored;
-mod threads;
+pub(crate) mod threads;
 
 pub use linear::LinearMap;
 pub use shape::{ShapeError, expect_shape};

@@ -1,0 +1,149 @@
+//! Attention that never holds its map: keys and values are met block by block.
+//!
+//! A softmax needs the sum of all exponentials only at the end. So a query keeps three things, the largest score $m$ so far, the sum $\ell$ of exponentials
+//! relative to it, and the output $o$ weighted likewise; each block of scores $s_j$ brings them up to date:
+//!
+//! $$ m' = \max(m, \max_j s_j), \qquad \ell' = e^{m - m'} \ell + \sum_j e^{s_j - m'}, \qquad o' = e^{m - m'} o + \sum_j e^{s_j - m'} v_j $$
+//!
+//! and in the end $o / \ell$ is the output. Extra memory is one block of scores, whatever the number of keys.
+//!
+//! * Page: *memory efficient attention*.
+//! * Paper: Rabe and Staats 2021, arXiv 2112.05682, section 2 and algorithm of figure 1.
+//! * Shipped: `xops.memory_efficient_attention` in training and in the 7B; the ALiBi bias is folded into each block and never made whole.
+
+use super::{Bias, Visibility};
+use ndarray::{
+    Array1, Array2, ArrayView2, ArrayViewMut2, Axis, NdFloat, linalg::general_mat_mul, s,
+};
+
+/// Queries in a block.
+const QUERIES: usize = 64;
+
+/// What a block of queries knows after the keys it has met: the streaming softmax.
+///
+/// ```
+/// use baichuan2::attention::Running;
+/// use ndarray::array;
+/// let mut running = Running::new(1, 1);
+/// running.meet(array![[0.0, 1.0]], array![[10.0], [20.0]].view());
+/// running.meet(array![[2.0]], array![[30.0]].view());
+/// let e = 1f64.exp();
+/// let softmax_v = (10.0 + 20.0 * e + 30.0 * e * e) / (1.0 + e + e * e);
+/// assert!((running.output()[[0, 0]] - softmax_v).abs() < 1e-12);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Running<A> {
+    /// $m$, the largest score so far, `[queries]`; −∞ before anything was seen.
+    pub max: Array1<A>,
+    /// $\ell$, the sum of $e^{s - m}$, `[queries]`.
+    pub sum: Array1<A>,
+    /// $o$, the sum of $e^{s - m} v$, `[queries, d_v]`.
+    pub weighted: Array2<A>,
+}
+
+impl<A: NdFloat> Running<A> {
+    /// Before any key.
+    pub fn new(queries: usize, d_v: usize) -> Self {
+        Running {
+            max: Array1::from_elem(queries, A::neg_infinity()),
+            sum: Array1::zeros(queries),
+            weighted: Array2::zeros((queries, d_v)),
+        }
+    }
+
+    /// Meets one block of keys: their `scores: [queries, block]`, biased and masked, and their `values: [block, d_v]`.
+    pub fn meet(&mut self, mut scores: Array2<A>, values: ArrayView2<A>) {
+        for (i, mut scores) in scores.rows_mut().into_iter().enumerate() {
+            let max = scores.fold(self.max[i], |max, &s| max.max(s));
+            if max == A::neg_infinity() {
+                scores.fill(A::zero()); // nothing seen yet, and −∞ − (−∞) is not a number
+                continue;
+            }
+            scores.mapv_inplace(|s| (s - max).exp());
+            let fade = (self.max[i] - max).exp();
+            self.max[i] = max;
+            self.sum[i] = self.sum[i] * fade + scores.sum();
+            if fade != A::one() {
+                self.weighted.row_mut(i).mapv_inplace(|o| o * fade);
+            }
+        }
+        if scores.nrows() == 1 {
+            // A product of two matrices would first pack all the values.
+            let met = scores.row(0).dot(&values);
+            self.weighted
+                .row_mut(0)
+                .zip_mut_with(&met, |o, &met| *o += met);
+        } else {
+            general_mat_mul(A::one(), &scores, &values, A::one(), &mut self.weighted);
+        }
+    }
+
+    /// The output $o / \ell$, `[queries, d_v]`; zeros for a query that saw nothing.
+    pub fn output(mut self) -> Array2<A> {
+        for (mut o, &sum) in self.weighted.rows_mut().into_iter().zip(&self.sum) {
+            if sum > A::zero() {
+                o.mapv_inplace(|o| o / sum);
+            }
+        }
+        self.weighted
+    }
+}
+
+/// One head, `block` keys at a time, into `out: [queries, d_v]`.
+///
+/// `q: [queries, d]`, `k: [keys, d]`, `v: [keys, d_v]`. The same as [`attend`](super::attend) to rounding, for every block size.
+///
+/// ```
+/// use baichuan2::attention::{Bias, Visibility, attend, attend_in_blocks};
+/// use ndarray::{Array2, array};
+/// let bias = Bias { visibility: Visibility::Causal { first: 0 }, alibi_slope: Some(0.5) };
+/// let x = array![[0.1, 0.2], [0.3, -0.4], [0.5, 0.6]];
+/// let mut out = Array2::zeros((3, 2));
+/// attend_in_blocks(x.view(), x.view(), x.view(), &bias, 2, out.view_mut());
+/// let whole = attend(x.view(), x.view(), x.view(), &bias).output;
+/// assert!((out - whole).iter().all(|e: &f64| e.abs() < 1e-15));
+/// ```
+///
+/// # Panics
+/// Where `block` is zero, or shapes do not fit.
+pub fn attend_in_blocks<A: NdFloat>(
+    q: ArrayView2<A>,
+    k: ArrayView2<A>,
+    v: ArrayView2<A>,
+    bias: &Bias,
+    block: usize,
+    mut out: ArrayViewMut2<A>,
+) {
+    assert!(block > 0, "a block holds at least one key");
+    if let Visibility::Mask(mask) = bias.visibility {
+        assert_eq!(mask.dim(), (q.nrows(), k.nrows()), "mask: [queries, keys]");
+    }
+    let scale = A::from(q.ncols())
+        .expect("a length fits a float")
+        .sqrt()
+        .recip();
+    for first in (0..q.nrows()).step_by(QUERIES) {
+        let queries = first..q.nrows().min(first + QUERIES);
+        let q = q.slice(s![queries.clone(), ..]);
+        let mut running = Running::new(queries.len(), v.ncols());
+        let reach = bias.visibility.reach(&queries, k.nrows());
+        for start in (0..reach).step_by(block) {
+            let keys = start..reach.min(start + block);
+            let mut scores = product(q, k.slice(s![keys.clone(), ..]));
+            for ((i, j), s) in scores.indexed_iter_mut() {
+                *s = *s * scale + bias.at(first + i, start + j);
+            }
+            running.meet(scores, v.slice(s![keys, ..]));
+        }
+        out.slice_mut(s![queries, ..]).assign(&running.output());
+    }
+}
+
+/// $Q K^\top$, for one query as a product of matrix and vector: with two matrices BLAS would first pack all the keys.
+fn product<A: NdFloat>(q: ArrayView2<A>, k: ArrayView2<A>) -> Array2<A> {
+    if q.nrows() == 1 {
+        k.dot(&q.row(0)).insert_axis(Axis(0))
+    } else {
+        q.dot(&k.t())
+    }
+}

@@ -1,0 +1,56 @@
+//! What can be wrong with a decoder's configuration or its input.
+
+use super::ConfigError;
+use crate::tensor::ShapeError;
+use thiserror::Error;
+
+/// A decoder that cannot be built, or an input that it cannot take.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum Error {
+    /// Hyperparameters that no decoder can have.
+    #[error("config.json: {0}")]
+    Config(#[from] ConfigError),
+    /// A parameter of another shape than the configuration says.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// An empty input.
+    #[error(
+        "no tokens: the decoder predicts what follows a text, and needs at least one token of it"
+    )]
+    NoTokens,
+    /// A token id that is not in the vocabulary.
+    #[error(
+        "token id {id} (at position {position} of the input) is outside the vocabulary of {vocab_size} ids; was the text \
+         encoded with another model's tokenizer?"
+    )]
+    NoSuchToken {
+        /// The id.
+        id: u32,
+        /// Where it stands in the input.
+        position: usize,
+        /// Ids run below this.
+        vocab_size: usize,
+    },
+    /// More tokens than the context.
+    #[error(
+        "{new} more tokens after {held} are {} tokens, but the context is {limit}; shorten the text or allow a longer context",
+        held + new
+    )]
+    ContextFull {
+        /// Tokens in the cache.
+        held: usize,
+        /// Tokens of the input.
+        new: usize,
+        /// Tokens that the cache may hold.
+        limit: usize,
+    },
+    /// Overflow or broken weights.
+    #[error(
+        "the logits after token {position} are not finite; the weights hold NaN or infinity, or overflow (`baichuan2 trace` \
+         shows the first intermediate where they appear)"
+    )]
+    NotFinite {
+        /// The position, counted from the start of the text.
+        position: usize,
+    },
+}
