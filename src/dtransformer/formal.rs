@@ -119,14 +119,14 @@ fn attention(
         }
     };
     let mut concat = Array2::zeros((x.nrows(), n_q));
-    for h in 0..config.num_attention_heads {
+    for (h, slope) in slopes.into_iter().enumerate() {
         let g = h * config.num_key_value_heads / config.num_attention_heads;
         for i in 0..x.nrows() {
             let q = project(&w_q, h, i, true);
             let score = |j: usize| {
                 let s = q.dot(&project(&w_k, g, j, true)) / (d as f64).sqrt();
                 match config.position {
-                    Position::Alibi => s + slopes[h] * (j as f64 - i as f64),
+                    Position::Alibi => s + slope * (j as f64 - i as f64),
                     Position::Rope { .. } => s,
                 }
             };
