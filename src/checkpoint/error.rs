@@ -1,6 +1,6 @@
 //! What can be wrong with a checkpoint, told with the tensor, the shapes and the file.
 
-use super::{ConfigFileError, SafetensorsError};
+use super::{ConfigFileError, SafetensorsError, TorchError};
 use crate::tensor::ShapeError;
 use std::{fmt, path::PathBuf};
 use thiserror::Error;
@@ -64,8 +64,24 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<SafetensorsError>,
     },
+    /// A torch file that cannot be read.
+    #[error("{}: {source}", file.display())]
+    Torch {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: Box<TorchError>,
+    },
+    /// An index that is not an object with a `weight_map` from tensors to files.
+    #[error("{}: {source}", file.display())]
+    Index {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// Tensors that do not fit the configuration.
-    #[error("{}: the weights do not fit config.json:\n{problems}", folder.display())]
+    #[error("{}: the weights are not those of this model; problems: {}\n{problems}", folder.display(), problems.count())]
     Problems {
         /// The folder.
         folder: PathBuf,
@@ -133,6 +149,42 @@ pub enum Problem {
         name: String,
         /// The files.
         files: [PathBuf; 2],
+    },
+    /// A tensor that the index looks for in another file.
+    #[error("{name}: the index says {}, which does not hold it", file.display())]
+    NotInShard {
+        /// The tensor.
+        name: String,
+        /// The file that the index names.
+        file: PathBuf,
+    },
+    /// A tensor that the index does not know.
+    #[error("{name}: in {}, but not in the index", file.display())]
+    NotInIndex {
+        /// The tensor.
+        name: String,
+        /// The file that holds it.
+        file: PathBuf,
+    },
+    /// A file that the index names and the folder lacks.
+    #[error("{}: is missing; the index looks there for {tensors} tensors, `{first}` among them", file.display())]
+    NoShard {
+        /// The file.
+        file: PathBuf,
+        /// Tensors it should hold.
+        tensors: usize,
+        /// One of them.
+        first: String,
+    },
+    /// A file that the index looks for outside the folder.
+    #[error(
+        "{first}: the index says `{file}`, which is not the name of a file in the folder; refused"
+    )]
+    Outside {
+        /// The path that the index gives.
+        file: String,
+        /// A tensor that should be there.
+        first: String,
     },
     /// More layers than tensors.
     #[error("config.json has {layers} layers, but the files hold {tensors} tensors in all")]

@@ -21,16 +21,20 @@ mod config;
 mod error;
 #[cfg(feature = "files")]
 mod folder;
+mod pickle;
 mod safetensors;
+mod torch;
 mod unique;
 
 pub use config::{
     ConfigFileError, Family, GenerationConfig, ModelConfig, read_config, read_generation_config,
 };
 pub use error::{Error, Problem, Problems, UnsupportedDtype};
+pub use pickle::PickleError;
 #[cfg(feature = "files")]
 pub use safetensors::write_safetensors;
 pub use safetensors::{SafetensorsError, read_safetensors};
+pub use torch::{TorchError, read_torch};
 
 use crate::{
     dtransformer::Config,
