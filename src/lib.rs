@@ -5,6 +5,7 @@
 
 pub mod alibi;
 pub mod attention;
+pub mod checkpoint;
 pub mod dtransformer;
 pub mod probe;
 pub mod rms_norm;
