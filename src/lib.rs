@@ -7,12 +7,16 @@ pub mod alibi;
 pub mod attention;
 pub mod checkpoint;
 pub mod dtransformer;
+pub mod generation;
 pub mod probe;
 pub mod rms_norm;
 pub mod rope;
 pub mod swiglu;
 pub mod tensor;
+pub mod training;
 pub mod unembedding;
+#[cfg(feature = "files")]
+pub mod verification;
 
 #[cfg(test)]
 mod testing;

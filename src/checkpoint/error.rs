@@ -91,6 +91,9 @@ pub enum Error {
     /// A name that no parameter has.
     #[error("the checkpoint has no parameter `{0}`")]
     NoTensor(String),
+    /// Parameters that make no decoder.
+    #[error(transparent)]
+    Decoder(#[from] crate::dtransformer::Error),
 }
 
 /// A tensor in a number format that the decoder does not compute with.

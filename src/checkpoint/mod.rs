@@ -18,6 +18,7 @@
 //! Without the feature `files`, [`Checkpoint::from_bytes`] does the same for bytes in memory.
 
 mod config;
+mod decoder;
 mod error;
 #[cfg(feature = "files")]
 mod folder;

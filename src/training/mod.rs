@@ -1,0 +1,3 @@
+//! How the model is trained.
+
+pub mod loss;
