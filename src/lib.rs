@@ -3,6 +3,7 @@
 //! *Baichuan 2: Open Large-scale Language Models* (arXiv 2309.10305) is taught as a page of pseudocode in the notation of
 //! *Formal Algorithms for Transformers* (arXiv 2207.09238). Here each algorithm of that page is a module.
 
+pub mod bpe;
 pub mod dtransformer;
 pub mod tensor;
 
