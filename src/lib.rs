@@ -5,6 +5,7 @@
 
 pub mod alibi;
 pub mod attention;
+pub mod bpe;
 pub mod checkpoint;
 pub mod dtransformer;
 pub mod generation;

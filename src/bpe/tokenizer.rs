@@ -1,0 +1,423 @@
+//! The whole tokenizer: everything around the merges.
+
+use super::{
+    Kind, Merge, Merges, Piece, Specials, StreamDecoder, TokenizerError, Vocabulary,
+    decoding::Decoding,
+    encode_longest_match,
+    encoding::Merger,
+    sentencepiece::{self, Normalizer},
+    tokenizer_json,
+};
+use aho_corasick::{AhoCorasick, MatchKind};
+use rustc_hash::FxHashMap;
+use std::{ops::Range, path::Path};
+
+/// A tokenizer as a model ships it: text ↔ ids, exactly as the library that trained it does.
+///
+/// ```ignore
+/// use baichuan2::bpe::{Tokenizer, TrainingOptions};
+/// let options = TrainingOptions { vocab_size: 275, ..TrainingOptions::default() };
+/// let tokenizer = options.train(["low lower lowest", "new newer newest"], |_| ())?.tokenizer()?;
+/// let ids = tokenizer.encode("lower and newer: 你");
+/// assert_eq!(tokenizer.decode(&ids)?, "lower and newer: 你");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    pub(super) vocabulary: Vocabulary,
+    pub(super) merges: Merges,
+    pub(super) pipeline: Pipeline,
+    /// Pieces found in the text before any merge.
+    pub(super) frozen: Finder,
+    /// The same for [`Tokenizer::encode_with_specials`], which looks for these first.
+    pub(super) named: Finder,
+    pub(super) fallback: Fallback,
+    pub(super) decoding: Decoding,
+    pub(super) bos: Option<u32>,
+    pub(super) eos: Option<u32>,
+    pub(super) unk: Option<u32>,
+}
+
+/// How a text becomes words whose merges do not touch.
+#[derive(Clone, Debug)]
+pub(super) enum Pipeline {
+    SentencePiece(Normalizer),
+    Json(Box<tokenizer_json::Pipeline>),
+}
+
+/// What stands for a character without a piece.
+#[derive(Clone, Debug)]
+pub(super) enum Fallback {
+    /// The pieces of its UTF-8 bytes.
+    Bytes([u32; 256]),
+    /// The unknown piece; where `fuse`, one for several in a row.
+    Unknown { id: u32, fuse: bool },
+    /// Nothing can: every letter has a piece.
+    Never,
+}
+
+/// A text as merging sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// The text with all replacements done: spaces as [`SPACE`](super::SPACE), or one letter for each byte.
+    pub text: String,
+    /// Its parts, in order. No merge reaches from one into another.
+    pub words: Vec<Word>,
+}
+
+/// A part of a [`Prepared`] text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// Bytes of [`Prepared::text`].
+    pub range: Range<usize>,
+    /// The id of a user-defined symbol, which is never split nor merged.
+    pub frozen: Option<u32>,
+}
+
+impl Prepared {
+    pub(super) fn push(&mut self, text: &str, frozen: Option<u32>) {
+        let start = self.text.len();
+        self.text.push_str(text);
+        self.words.push(Word {
+            range: start..self.text.len(),
+            frozen,
+        });
+    }
+}
+
+/// Finds pieces in a text as they are written: leftmost first, the longest of those.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Finder {
+    automaton: Option<AhoCorasick>,
+    ids: Vec<u32>,
+}
+
+impl Finder {
+    pub(super) fn new(
+        vocabulary: &Vocabulary,
+        wanted: impl Fn(Kind) -> bool,
+    ) -> Result<Self, TokenizerError> {
+        let (ids, names): (Vec<u32>, Vec<&str>) = (0..)
+            .zip(vocabulary.iter())
+            .filter(|(_, piece)| wanted(piece.kind))
+            .map(|(id, piece)| (id, piece.text))
+            .unzip();
+        if ids.is_empty() {
+            return Ok(Finder::default());
+        }
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(names)
+            .map_err(|e| TokenizerError::Incomplete(format!("too many special symbols: {e}")))?;
+        Ok(Finder {
+            automaton: Some(automaton),
+            ids,
+        })
+    }
+
+    /// Calls `part` with each piece that is found and with each stretch between.
+    pub(super) fn split<'t>(&self, text: &'t str, mut part: impl FnMut(&'t str, Option<u32>)) {
+        let mut done = 0;
+        for found in self.automaton.iter().flat_map(|a| a.find_iter(text)) {
+            if found.start() > done {
+                part(&text[done..found.start()], None);
+            }
+            let id = self.ids[found.pattern().as_usize()];
+            part(&text[found.range()], Some(id));
+            done = found.end();
+        }
+        if done < text.len() {
+            part(&text[done..], None);
+        }
+    }
+}
+
+impl Tokenizer {
+    /// Reads a `.model` or `tokenizer.json` file, or the one in a folder: `tokenizer.model`, which is preferred, since
+    /// public conversions of Baichuan 2's to `tokenizer.json` are not faithful.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no tokenizer; each names the file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, TokenizerError> {
+        let path = path.as_ref();
+        let file = if path.is_dir() {
+            ["tokenizer.model", "tokenizer.json"]
+                .iter()
+                .map(|name| path.join(name))
+                .find(|file| file.exists())
+                .ok_or_else(|| TokenizerError::NothingThere { path: path.into() })?
+        } else {
+            path.into()
+        };
+        let read = |file: &Path| {
+            std::fs::read(file).map_err(|source| TokenizerError::Read {
+                path: file.into(),
+                source,
+            })
+        };
+        let in_file = |file: &Path, source| TokenizerError::InFile {
+            path: file.into(),
+            source: Box::new(source),
+        };
+        let mut tokenizer = Self::from_bytes(&read(&file)?).map_err(|e| in_file(&file, e))?;
+        let names = file.with_file_name("tokenizer_config.json");
+        if matches!(tokenizer.pipeline, Pipeline::Json(_)) && names.exists() {
+            tokenizer_json::read_special_names(&mut tokenizer, &read(&names)?)
+                .map_err(|e| in_file(&names, e))?;
+        }
+        Ok(tokenizer)
+    }
+
+    /// Reads a `.model` or a `tokenizer.json` from memory: text that begins with `{` is the latter.
+    ///
+    /// # Errors
+    /// See [`sentencepiece::read`] and [`tokenizer_json::read`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, TokenizerError> {
+        match bytes.trim_ascii_start() {
+            [b'{', ..] => tokenizer_json::read(bytes),
+            _ => sentencepiece::read(bytes),
+        }
+    }
+
+    /// The ids of a text, without any control pieces: `<s>` in it is three characters.
+    ///
+    /// Near-linear in the text, whatever it is.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        self.encode_prepared(&self.prepare(text))
+    }
+
+    /// As [`encode`](Self::encode), but the names of control pieces in the text become those pieces, as in Hugging Face's classes.
+    ///
+    /// For templates. A user's words do not belong here: they could end their own turn.
+    pub fn encode_with_specials(&self, text: &str) -> Vec<u32> {
+        let mut ids = Vec::new();
+        let mut first = true;
+        self.named.split(text, |part, special| {
+            match special {
+                Some(id) => ids.push(id),
+                None => ids.extend(self.encode_prepared(&self.prepare_part(part, first))),
+            }
+            first = false;
+        });
+        ids
+    }
+
+    /// As [`encode`](Self::encode), and shows every merge: all of a word's merges in their order, word by word.
+    pub fn encode_observed(&self, text: &str, mut observe: impl FnMut(Merge)) -> Vec<u32> {
+        let prepared = self.prepare(text);
+        let mut merger = Merger::default();
+        let mut ids = Vec::new();
+        for word in &prepared.words {
+            let offset = word.range.start;
+            let shifted = |range: Range<usize>| range.start + offset..range.end + offset;
+            self.encode_word(&prepared.text, word, &mut ids, |text, ids| {
+                let start = ids.len();
+                let observe = |merge: Merge| {
+                    observe(Merge {
+                        left: shifted(merge.left),
+                        right: shifted(merge.right),
+                        ..merge
+                    });
+                };
+                merger.run(&self.merges, text, observe, |id, at| {
+                    self.push(id, &text[at], ids, start)
+                });
+            });
+        }
+        ids
+    }
+
+    /// The page's [`encode_longest_match`] in place of merging, between the same preparation and the same fallback.
+    pub fn encode_longest_match(&self, text: &str) -> Vec<u32> {
+        let prepared = self.prepare(text);
+        let mut ids = Vec::new();
+        for word in &prepared.words {
+            self.encode_word(&prepared.text, word, &mut ids, |text, ids| {
+                let start = ids.len();
+                for token in encode_longest_match(&self.vocabulary, text) {
+                    self.push(self.vocabulary.id_of(token), token, ids, start);
+                }
+            });
+        }
+        ids
+    }
+
+    /// The text as merging sees it: normalized, user-defined symbols set apart, cut into words.
+    pub fn prepare(&self, text: &str) -> Prepared {
+        self.prepare_part(text, true)
+    }
+
+    /// Prepares a text, which begins the whole text where `first`.
+    fn prepare_part(&self, text: &str, first: bool) -> Prepared {
+        let mut prepared = Prepared::default();
+        match &self.pipeline {
+            Pipeline::SentencePiece(normalizer) => {
+                let text = normalizer.normalize(text);
+                self.frozen
+                    .split(&text, |part, frozen| prepared.push(part, frozen));
+            }
+            Pipeline::Json(pipeline) => {
+                let mut first = first;
+                self.frozen.split(text, |part, frozen| {
+                    match frozen {
+                        Some(_) => prepared.push(part, frozen),
+                        None => pipeline.prepare(part, first, &mut prepared),
+                    }
+                    first = false;
+                });
+            }
+        }
+        prepared
+    }
+
+    fn encode_prepared(&self, prepared: &Prepared) -> Vec<u32> {
+        let mut merger = Merger::default();
+        let mut seen: FxHashMap<&str, Range<usize>> = FxHashMap::default();
+        let fuses = matches!(self.fallback, Fallback::Unknown { fuse: true, .. });
+        let mut ids = Vec::with_capacity(prepared.text.len() / 3);
+        for word in &prepared.words {
+            self.encode_word(&prepared.text, word, &mut ids, |text, ids| {
+                let start = ids.len();
+                for part in self.merges.parts(text) {
+                    if let Some(ids_of_part) = seen.get(part) {
+                        ids.extend_from_within(ids_of_part.clone());
+                        continue;
+                    }
+                    let part_start = ids.len();
+                    merger.run(
+                        &self.merges,
+                        part,
+                        |_| (),
+                        |id, at| self.push(id, &part[at], ids, start),
+                    );
+                    if !fuses {
+                        seen.insert(part, part_start..ids.len());
+                    }
+                }
+            });
+        }
+        ids
+    }
+
+    /// Encodes one word by `merge`, unless it is a piece that is never merged.
+    fn encode_word<'t>(
+        &self,
+        text: &'t str,
+        word: &Word,
+        ids: &mut Vec<u32>,
+        merge: impl FnOnce(&'t str, &mut Vec<u32>),
+    ) {
+        let text = &text[word.range.clone()];
+        let whole = match &self.pipeline {
+            Pipeline::Json(json) if json.ignore_merges => self.vocabulary.id_of(text),
+            _ => None,
+        };
+        match word.frozen.or(whole) {
+            Some(id) => ids.push(id),
+            None => merge(text, ids),
+        }
+    }
+
+    /// Appends a symbol's id, or what stands for a symbol without one, in a word whose ids begin at `word_start`.
+    fn push(&self, id: Option<u32>, text: &str, ids: &mut Vec<u32>, word_start: usize) {
+        match (id, &self.fallback) {
+            (Some(id), _) if (id as usize) < self.vocabulary.len() => ids.push(id),
+            (_, Fallback::Bytes(bytes)) => {
+                ids.extend(text.bytes().map(|byte| bytes[usize::from(byte)]));
+            }
+            (_, &Fallback::Unknown { id, fuse }) => {
+                if !fuse || ids[word_start..].last() != Some(&id) {
+                    ids.push(id);
+                }
+            }
+            (_, Fallback::Never) => {}
+        }
+    }
+
+    /// The text of ids. Control pieces print nothing; each byte that is part of no character prints U+FFFD.
+    ///
+    /// # Errors
+    /// [`TokenizerError::IdOutOfRange`].
+    pub fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
+        self.decode_with(ids, Specials::Skip)
+    }
+
+    /// As [`decode`](Self::decode), with a choice of what control pieces print.
+    ///
+    /// # Errors
+    /// [`TokenizerError::IdOutOfRange`].
+    pub fn decode_with(&self, ids: &[u32], specials: Specials) -> Result<String, TokenizerError> {
+        let mut decoder = self.decoder(ids, specials)?;
+        Ok(decoder.take_text(true))
+    }
+
+    /// The bytes of ids, whether or not they are text.
+    ///
+    /// # Errors
+    /// [`TokenizerError::IdOutOfRange`].
+    pub fn decode_bytes(&self, ids: &[u32]) -> Result<Vec<u8>, TokenizerError> {
+        Ok(self.decoder(ids, Specials::Skip)?.into_bytes())
+    }
+
+    fn decoder(
+        &self,
+        ids: &[u32],
+        specials: Specials,
+    ) -> Result<StreamDecoder<'_>, TokenizerError> {
+        let mut decoder = self.stream_decoder(specials);
+        ids.iter().try_for_each(|&id| decoder.push_bytes(id))?;
+        Ok(decoder)
+    }
+
+    /// A decoder that takes ids as they are generated.
+    pub fn stream_decoder(&self, specials: Specials) -> StreamDecoder<'_> {
+        StreamDecoder::new(&self.vocabulary, &self.decoding, specials)
+    }
+
+    /// The pieces of a text.
+    pub fn pieces(&self, text: &str) -> Vec<&str> {
+        let ids = self.encode(text);
+        ids.into_iter()
+            .filter_map(|id| self.vocabulary.get(id))
+            .map(|piece| piece.text)
+            .collect()
+    }
+
+    /// All pieces, by id.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// Number of pieces; ids are below it.
+    pub fn vocab_size(&self) -> usize {
+        self.vocabulary.len()
+    }
+
+    /// The id of a piece, by its text.
+    pub fn id_of(&self, piece: &str) -> Option<u32> {
+        self.vocabulary.id_of(piece)
+    }
+
+    /// The piece with an id.
+    ///
+    /// # Errors
+    /// [`TokenizerError::IdOutOfRange`].
+    pub fn piece(&self, id: u32) -> Result<Piece<'_>, TokenizerError> {
+        self.vocabulary.piece(id)
+    }
+
+    /// Begin of sequence, `<s>`, if there is one.
+    pub fn bos(&self) -> Option<u32> {
+        self.bos
+    }
+
+    /// End of sequence, `</s>`, if there is one.
+    pub fn eos(&self) -> Option<u32> {
+        self.eos
+    }
+
+    /// Stands for what has no piece, if anything does.
+    pub fn unk(&self) -> Option<u32> {
+        self.unk
+    }
+}
