@@ -1,6 +1,9 @@
-//! From a distribution to a text: filters, sampling, streaming and chat.
+//! From a distribution to a text: filters, sampling, a session that goes on token by token, and chat.
 
+pub mod chat;
 pub mod filters;
 mod sampling;
+mod session;
 
 pub use sampling::{Sampler, Sampling, SamplingError};
+pub use session::{Error, Event, Finish, Options, Session};

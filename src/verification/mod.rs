@@ -3,9 +3,16 @@
 //! A folder with goldens holds, beside the weights, `acts.safetensors` (intermediates of the shipped model code) and `golden.json` (losses,
 //! log-probabilities, greedy ids, what each sampling filter keeps). [`verify`] runs our decoder on the same inputs and reports, for
 //! everything in those files, the largest difference.
+//!
+//! A real checkpoint has no such files: it is asked what its publishers asked it ([`Published`]), and any model is held against itself
+//! ([`consistency`]).
 
+mod consistency;
 mod goldens;
+mod published;
 mod report;
 
-pub use goldens::verify;
+pub use consistency::consistency;
+pub use goldens::{Error, verify};
+pub use published::{Item, Published, PublishedError};
 pub use report::{Check, Report};
