@@ -314,8 +314,6 @@ fn broken(file: &'static [u8]) -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     /// Catches: any index, sum or allocation that trusts a file.
     #[test]
     fn broken_safetensors_never_panic(file in broken(&SAFETENSORS)) {
