@@ -4,6 +4,8 @@
 //! *Formal Algorithms for Transformers* (arXiv 2207.09238). Here each algorithm of that page is a module.
 
 pub mod checkpoint;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod dtransformer;
 pub mod tensor;
 

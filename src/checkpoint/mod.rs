@@ -21,6 +21,8 @@ mod config;
 mod error;
 #[cfg(feature = "files")]
 mod folder;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod pickle;
 mod safetensors;
 mod torch;
