@@ -157,7 +157,7 @@ fn print(checkpoint: &Checkpoint, all: bool, out: &mut impl Write) -> io::Result
     row(
         "",
         format!(
-            "{} of keys and values for each token, {} for the full context",
+            "{} of keys and values in f32 for each token, {} for the full context",
             bytes(memory.cache_per_token),
             bytes(memory.cache_full)
         ),
@@ -169,7 +169,11 @@ fn print(checkpoint: &Checkpoint, all: bool, out: &mut impl Write) -> io::Result
             bytes(memory.activations)
         ),
     );
-    writeln!(out, "{table}\n\n{}", tensors(checkpoint, all))?;
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    writeln!(out, "{}\n", table.trim_fmt())?;
+    writeln!(out, "{}", tensors(checkpoint, all).trim_fmt())?;
     for skipped in checkpoint.skipped() {
         writeln!(out, "passed over: {} ({})", skipped.name, skipped.because)?;
     }
@@ -182,43 +186,47 @@ fn plain_table() -> Table {
     table
 }
 
+/// What a line of the table tells of the tensors that it stands for.
+#[derive(Default)]
+struct Folded {
+    layers: BTreeSet<usize>,
+    files: BTreeSet<String>,
+    bytes: usize,
+}
+
 /// Name, shape, format, size and file of each tensor; layers that are alike on one line.
 fn tensors(checkpoint: &Checkpoint, all: bool) -> Table {
-    let mut rows: IndexMap<[String; 4], (BTreeSet<usize>, usize)> = IndexMap::new();
-    for item in checkpoint.iter() {
-        let (name, layer) = match (all, layer_of(item.name)) {
-            (false, Some((before, layer, after))) => (format!("{before}{{}}{after}"), Some(layer)),
-            _ => (item.name.to_owned(), None),
+    let mut lines: IndexMap<[String; 3], Folded> = IndexMap::new();
+    for Item { name, file, tensor } in checkpoint.iter() {
+        let (name, layer) = match layer_of(name) {
+            Some((before, layer, after)) if !all => (format!("{before}{{}}{after}"), Some(layer)),
+            _ => (name.to_owned(), None),
         };
-        let Item { tensor, file, .. } = item;
         let file = file.file_name().unwrap_or(file.as_os_str());
-        // Shards cut between layers: folded, the rows of a layer stand on one line whatever their files.
-        let file = match layer {
-            Some(_) if checkpoint_is_sharded(checkpoint) => "shards".to_owned(),
-            _ => file.to_string_lossy().into_owned(),
-        };
         let shape = format!("{:?}", tensor.shape());
-        let row = rows.entry([name, shape, tensor.dtype().to_string(), file]);
-        let (layers, size) = row.or_default();
-        layers.extend(layer);
-        *size += tensor.byte_len();
+        let line = lines.entry([name, shape, tensor.dtype().to_string()]);
+        let line = line.or_default();
+        line.layers.extend(layer);
+        line.files.insert(file.to_string_lossy().into_owned());
+        line.bytes += tensor.byte_len();
     }
     let mut table = plain_table();
     table.set_header(["tensor", "shape", "format", "size", "file"]);
-    if let Some(column) = table.column_mut(3) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for ([name, shape, dtype], line) in lines {
+        let name = name.replace("{}", &format!("{{{}}}", ranges(&line.layers)));
+        let file = match line.files.len() {
+            1 => line.files.into_iter().collect(),
+            several => format!("{several} files"),
+        };
+        table.add_row([name, shape, dtype, bytes(line.bytes), file]);
     }
-    for ([name, shape, dtype, file], (layers, size)) in rows {
-        let name = name.replace("{}", &format!("{{{}}}", ranges(&layers)));
-        table.add_row([name, shape, dtype, bytes(size), file]);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    if let Some(size) = table.column_mut(3) {
+        size.set_cell_alignment(CellAlignment::Right);
     }
     table
-}
-
-fn checkpoint_is_sharded(checkpoint: &Checkpoint) -> bool {
-    let mut files = checkpoint.iter().map(|item| item.file);
-    let first = files.next();
-    files.any(|file| Some(file) != first)
 }
 
 /// `model.layers.`, `12`, `.mlp.up_proj.weight`.
