@@ -1,4 +1,5 @@
 //! `config.json` and `generation_config.json`: what they mean, and what of them is refused.
+#![cfg(feature = "files")]
 
 use baichuan2::{
     checkpoint::{

@@ -1,4 +1,5 @@
 //! `baichuan2 fetch` against a server that answers as the hub does.
+#![cfg(feature = "cli")]
 
 use assert_cmd::Command;
 use predicates::{prelude::PredicateBooleanExt, str::contains};

@@ -1,4 +1,5 @@
 //! `baichuan2 inspect`, end to end.
+#![cfg(feature = "cli")]
 
 use assert_cmd::Command;
 use predicates::str::contains;
