@@ -7,6 +7,8 @@ pub mod alibi;
 pub mod attention;
 pub mod bpe;
 pub mod checkpoint;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod dtransformer;
 pub mod generation;
 pub mod probe;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The command `baichuan2`.
+
+fn main() -> std::process::ExitCode {
+    baichuan2::cli::run()
+}

@@ -1,4 +1,5 @@
 //! Checkpoint folders: every form opens to the same numbers, and what does not fit is named.
+#![cfg(feature = "files")]
 
 use baichuan2::{
     checkpoint::{Checkpoint, Format, Problem, read_safetensors, write_safetensors},
@@ -319,4 +320,100 @@ fn folders_without_usable_weights_get_a_cure() {
     assert!(message(folder.path()).contains("0 bytes long"));
     folder.remove("config.json");
     assert!(message(folder.path()).contains("config.json"));
+}
+
+/// Catches: a tensor that two shards hold, of which the last one read wins.
+#[test]
+fn a_tensor_in_two_files_is_told_with_both() {
+    let folder = Folder::copy_of("tiny7b", &[]);
+    let arrays = common::arrays("tiny7b");
+    let mut weight_map = serde_json::Map::new();
+    for name in ["a.safetensors", "b.safetensors"] {
+        let mut part = arrays.clone();
+        let norm = part.swap_remove("model.norm.weight").unwrap();
+        if name == "b.safetensors" {
+            part.clear();
+        }
+        part.insert("model.norm.weight".into(), norm);
+        for tensor in part.keys() {
+            weight_map.insert(tensor.clone(), name.into());
+        }
+        write_safetensors(folder.path().join(name), part).unwrap();
+    }
+    let index = serde_json::json!({ "weight_map": weight_map });
+    folder.write("model.safetensors.index.json", index.to_string());
+    let error = Checkpoint::open(folder.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("a.safetensors, but not in the index"),
+        "{error}"
+    );
+    let twice = error.lines().find(|line| line.contains("and again in"));
+    let twice = twice.unwrap_or_else(|| panic!("{error}"));
+    assert!(
+        twice.contains("a.safetensors") && twice.contains("b.safetensors"),
+        "{error}"
+    );
+}
+
+/// Catches: whole numbers taken for weights, or refused without a name.
+#[test]
+fn a_parameter_in_whole_numbers_is_told() {
+    let (config, file) = in_memory("tiny7b");
+    let header = "\"model.norm.weight\":{\"dtype\":\"F32\"";
+    let mut starts = file.windows(header.len());
+    let at = starts.position(|bytes| bytes == header.as_bytes()).unwrap() + header.len() - 4;
+    let mut broken = file.clone();
+    broken[at..at + 3].copy_from_slice(b"I32");
+    let error = Checkpoint::from_bytes(&config, broken.into())
+        .unwrap_err()
+        .to_string();
+    let said =
+        "model.norm.weight: stored in I32 in model.safetensors; supported are f32, f16 and bf16";
+    assert!(error.contains(said), "{error}");
+}
+
+fn in_memory(size: &str) -> (Vec<u8>, Vec<u8>) {
+    let read = |name: &str| fs::read(golden(size).join(name)).unwrap();
+    (read("config.json"), read("model.safetensors"))
+}
+
+/// Catches: a reader for the browser that finds other numbers than the one for files.
+#[test]
+fn bytes_in_memory_open_as_files_do() {
+    let (config, file) = in_memory("tiny13b");
+    let memory = Checkpoint::from_bytes(&config, file.into()).unwrap();
+    let files = Checkpoint::open(golden("tiny13b")).unwrap();
+    assert_eq!(memory.config, files.config);
+    for (memory, file) in memory.iter().zip(files.iter()) {
+        assert_eq!(
+            (memory.name, memory.tensor.bytes()),
+            (file.name, file.tensor.bytes())
+        );
+    }
+}
+
+/// Catches: an output matrix that overrules the embedding it is tied to, or is refused as unknown.
+#[test]
+fn the_output_matrix_of_a_tied_model_is_the_embedding() {
+    let folder = Folder::copy_of("tiny7b", &["model.safetensors"]);
+    let config = folder.read("config.json");
+    let tied = config.replace(
+        "\"tie_word_embeddings\": false",
+        "\"tie_word_embeddings\": true",
+    );
+    folder.write("config.json", tied);
+    let checkpoint = Checkpoint::open(folder.path()).unwrap();
+    assert_eq!(checkpoint.skipped()[0].name, "lm_head.weight");
+    assert!(checkpoint.tensor("lm_head.weight").is_err());
+}
+
+/// Catches: a converted `tokenizer.json`, some of which are unfaithful, preferred to the tokenizer itself.
+#[test]
+fn the_tokenizer_itself_comes_before_its_conversion() {
+    let folder = Folder::copy_of("tiny7b", &["model.safetensors"]);
+    for name in ["tokenizer.json", "tokenizer.model"] {
+        folder.write(name, "");
+        let tokenizer = Checkpoint::open(folder.path()).unwrap().tokenizer;
+        assert_eq!(tokenizer, Some(folder.path().join(name)));
+    }
 }

@@ -1,7 +1,9 @@
 //! Files that want to do harm, or are broken: refused by name, never a panic, never memory beyond their own size.
+#![cfg(feature = "files")]
 
 use baichuan2::checkpoint::{
-    PickleError, TorchError, read_config, read_generation_config, read_safetensors, read_torch,
+    Checkpoint, PickleError, TorchError, read_config, read_generation_config, read_safetensors,
+    read_torch,
 };
 use proptest::{prelude::*, sample::Index};
 use rawzip::{CompressionMethod, ZipArchiveWriter};
@@ -71,6 +73,28 @@ fn a_tensor_is_a_window_on_its_storage() {
         w.to_matrix("w").unwrap(),
         ndarray::array![[2.0, 3.0], [4.0, 5.0]]
     );
+}
+
+/// Catches: a state dict as modules give it: an ordered dictionary of parameters, with the versions of its modules as an attribute.
+#[test]
+fn an_ordered_dictionary_with_metadata_is_a_state_dict() {
+    let plain = pickle("FloatStorage", 0, [2, 3], [3, 1]);
+    let tensor = &plain[b"\x80\x02}X\x01\0\0\0w".len()..plain.len() - 2];
+    let mut program = b"\x80\x02ccollections\nOrderedDict\nq\0)Rq\x01(X\x01\0\0\0w".to_vec();
+    program.extend(b"ctorch._utils\n_rebuild_parameter\n");
+    program.extend(tensor);
+    program.extend(b"\x88h\0)R\x87RX\x01\0\0\0v");
+    program.extend(tensor);
+    program.extend(b"u}X\x09\0\0\0_metadatah\0)R(X\0\0\0\0}X\x07\0\0\0versionK\x01susb.");
+    let tensors = of_six_floats(&program).unwrap();
+    assert_eq!(tensors.keys().collect::<Vec<_>>(), ["w", "v"]);
+    for tensor in tensors.values() {
+        let tensor = tensor.clone().unwrap();
+        assert_eq!(
+            (tensor.shape(), &tensor.bytes()[..]),
+            (&[2, 3][..], &six_floats()[..])
+        );
+    }
 }
 
 /// Catches: executing, or passing over, a call of anything that a state dict does not need.
@@ -314,12 +338,21 @@ fn broken(file: &'static [u8]) -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     /// Catches: any index, sum or allocation that trusts a file.
     #[test]
     fn broken_safetensors_never_panic(file in broken(&SAFETENSORS)) {
         let _ = read_safetensors(file.into());
+    }
+
+    /// Catches: a tensor of a broken file that is taken for a parameter in another shape.
+    #[test]
+    fn broken_checkpoints_are_errors_or_whole(file in broken(&SAFETENSORS)) {
+        let config = fs::read(golden("tiny7b/config.json")).unwrap();
+        if let Ok(checkpoint) = Checkpoint::from_bytes(&config, file.into()) {
+            for (item, parameter) in checkpoint.iter().zip(checkpoint.config.parameters()) {
+                prop_assert_eq!((item.name, item.tensor.shape()), (&*parameter.name, &*parameter.shape));
+            }
+        }
     }
 
     /// Catches: any index, sum or allocation that trusts a file.

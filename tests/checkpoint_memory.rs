@@ -1,4 +1,5 @@
 //! Opening a checkpoint reads its headers and nothing else, however large it is.
+#![cfg(feature = "files")]
 
 use baichuan2::checkpoint::Checkpoint;
 use std::{

@@ -22,6 +22,8 @@ mod decoder;
 mod error;
 #[cfg(feature = "files")]
 mod folder;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod pickle;
 mod safetensors;
 mod torch;
