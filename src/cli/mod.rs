@@ -1,7 +1,12 @@
 //! The command `baichuan2`: one file for each sub-command.
 
+mod chat;
 mod fetch;
+mod generate;
 mod inspect;
+mod model;
+mod stream;
+mod verify;
 
 use clap::Parser;
 use std::{io, process::ExitCode};
@@ -16,15 +21,21 @@ struct Cli {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    Fetch(fetch::Fetch),
+    Generate(generate::Generate),
+    Chat(chat::Chat),
+    Verify(verify::Verify),
     Inspect(inspect::Inspect),
+    Fetch(fetch::Fetch),
 }
 
 /// Runs the command with the arguments of the process: 0 where it succeeds, 1 where it fails, 2 where it is called wrongly.
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Fetch(fetch) => fetch.run(),
+        Command::Generate(generate) => generate.run(),
+        Command::Chat(chat) => chat.run(),
+        Command::Verify(verify) => verify.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Fetch(fetch) => fetch.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
