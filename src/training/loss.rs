@@ -5,7 +5,7 @@
 //! * Paper: Baichuan 2, arXiv 2309.10305, section 2.4 (max-z loss): λ = 2e-4.
 //! * Shipped: `BaichuanForCausalLM.forward`; its `z_loss_weight` is 0 unless the configuration gives one.
 
-use ndarray::{ArrayView1, ArrayView2, NdFloat};
+use ndarray::{Array2, ArrayView1, ArrayView2, NdFloat};
 
 /// λ of the paper's max-z term.
 pub const MAX_Z_WEIGHT: f64 = 2e-4;
@@ -53,6 +53,66 @@ pub fn max_z<A: NdFloat>(logits: ArrayView2<A>) -> A {
         sum + max * max
     });
     sum / count(logits.nrows())
+}
+
+/// Both parts of the loss, each a mean over the targets that count.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Loss {
+    /// Cross-entropy, in nats.
+    pub cross_entropy: f64,
+    /// The max-z term with its weight λ.
+    pub max_z: f64,
+}
+
+impl Loss {
+    /// What is minimized.
+    pub fn total(&self) -> f64 {
+        self.cross_entropy + self.max_z
+    }
+
+    /// The loss of `logits: [rows, vocab]` and its gradient, which takes their place.
+    ///
+    /// $$ \bar z_t = \frac{1}{n} \left(\mathrm{softmax}(z_t) - e_{y_t} + 2\lambda\, \max(z_t)\, e_{\arg\max z_t}\right) $$
+    ///
+    /// Rows without a target have neither loss nor gradient. `count` is $n$: the targets of the whole step, of which these may be a part.
+    ///
+    /// # Panics
+    /// Where there is not one target a row.
+    pub fn of<A: NdFloat>(
+        mut logits: Array2<A>,
+        targets: &[Option<u32>],
+        max_z_weight: f64,
+        count: usize,
+    ) -> (Loss, Array2<A>) {
+        assert_eq!(logits.nrows(), targets.len(), "a target a row");
+        let n = count.max(1) as f64;
+        let (share, lambda) = (float::<A>(1.0 / n), float::<A>(2.0 * max_z_weight / n));
+        let mut loss = Loss::default();
+        for (mut row, target) in logits.rows_mut().into_iter().zip(targets) {
+            let Some(y) = target.map(|y| y as usize) else {
+                row.fill(A::zero());
+                continue;
+            };
+            let larger =
+                |best: (usize, A), (i, &z): (usize, &A)| if z > best.1 { (i, z) } else { best };
+            let (top, max) = row.iter().enumerate().fold((0, A::neg_infinity()), larger);
+            let z_y = row[y];
+            row.mapv_inplace(|z| (z - max).exp());
+            let sum = row.sum();
+            let f64_of = |x: A| x.to_f64().expect("a float");
+            loss.cross_entropy += (f64_of(sum).ln() - f64_of(z_y - max)) / n;
+            loss.max_z += max_z_weight * f64_of(max) * f64_of(max) / n;
+            let scale = share / sum;
+            row.mapv_inplace(|e| e * scale);
+            row[y] -= share;
+            row[top] += lambda * max;
+        }
+        (loss, logits)
+    }
+}
+
+fn float<A: NdFloat>(x: f64) -> A {
+    A::from(x).expect("a factor fits a float")
 }
 
 fn count<A: NdFloat>(n: usize) -> A {

@@ -1,0 +1,61 @@
+//! Gradients, each beside the forward pass that saves what it needs.
+//!
+//! For a loss $L$ and an intermediate $Y$, $\bar Y$ stands for $\partial L / \partial Y$, of the shape of $Y$. Every function here takes the $\bar Y$ of its
+//! output and returns the $\bar X$ of its inputs and the gradients of its parameters, in matrix form, so that all of it goes through BLAS:
+//!
+//! | forward | backward |
+//! |---|---|
+//! | $Y = X W^\top$ | $\bar X = \bar Y W$, $\bar W = \bar Y^\top X$ |
+//! | [`RmsNorm`](crate::rms_norm) | [`rms_norm`] |
+//! | [`SwiGlu`](crate::swiglu) | [`swiglu`] |
+//! | attention with RoPE or ALiBi, grouped | [`attention`] |
+//! | [`Unembedding`](crate::unembedding) with NormHead | [`unembedding`] |
+//! | loss with max-z | [`loss`](super::loss) |
+//! | embedding, and the decoder as a whole | [`decoder`] |
+//!
+//! Each is checked against central differences in f64 under random shapes: the test of its own file, and `the_whole_models_gradient_is_the_slope_of_its_loss`.
+
+pub mod attention;
+pub mod decoder;
+pub mod rms_norm;
+pub mod swiglu;
+pub mod unembedding;
+
+pub use decoder::{Batch, loss, loss_and_gradient};
+
+use ndarray::{Array2, ArrayView2, NdFloat, linalg::general_mat_mul};
+
+/// $\bar W = \bar Y^\top X$ of a linear map $Y = X W^\top$, added to `w_bar: [out, in]`.
+pub(crate) fn add_linear<A: NdFloat>(
+    w_bar: &mut Array2<A>,
+    y_bar: ArrayView2<A>,
+    x: ArrayView2<A>,
+) {
+    general_mat_mul(A::one(), &y_bar.t(), &x, A::one(), w_bar);
+}
+
+/// For tests: the slope of a function by central differences.
+#[cfg(test)]
+pub(crate) mod slope {
+    use ndarray::Array2;
+
+    /// $\partial f / \partial x$ of each number of `x`, by $(f(x + h) - f(x - h)) / 2h$.
+    pub fn of(x: &Array2<f64>, f: impl Fn(&Array2<f64>) -> f64) -> Array2<f64> {
+        const H: f64 = 1e-5;
+        Array2::from_shape_fn(x.raw_dim(), |at| {
+            let moved = |by: f64| {
+                let mut x = x.clone();
+                x[at] += by;
+                f(&x)
+            };
+            (moved(H) - moved(-H)) / (2.0 * H)
+        })
+    }
+
+    /// The largest difference of a gradient from the slope, relative to the largest slope (or to 1, where all are small).
+    #[track_caller]
+    pub fn relative_error(gradient: &Array2<f64>, slope: &Array2<f64>) -> f64 {
+        let scale = slope.iter().fold(1.0_f64, |max, s| max.max(s.abs()));
+        crate::testing::largest_difference(gradient, slope) / scale
+    }
+}
