@@ -29,7 +29,8 @@ mod torch;
 mod unique;
 
 pub use config::{
-    ConfigFileError, Family, GenerationConfig, ModelConfig, read_config, read_generation_config,
+    ConfigFileError, Family, GenerationConfig, ModelConfig, config_json, read_config,
+    read_generation_config,
 };
 pub use error::{Error, Problem, Problems, UnsupportedDtype};
 pub use pickle::PickleError;
