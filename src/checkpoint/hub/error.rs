@@ -65,20 +65,20 @@ pub enum HubError {
         what: String,
     },
     /// The connection failed.
-    #[error("{file}: {source}; run the same command again to go on from where it stopped")]
+    #[error("{file}: {reason}; run the same command again to go on from where it stopped")]
     Transfer {
         /// The file, or the list of files.
         file: String,
         /// What went wrong.
-        source: Box<ApiError>,
+        reason: Box<ApiError>,
     },
     /// A file of this machine.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What went wrong.
-        source: io::Error,
+        reason: io::Error,
     },
     /// No place to put the files.
     #[error("no home folder is known for the cache; set HF_HOME, or choose a place with --out")]
