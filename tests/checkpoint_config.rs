@@ -3,10 +3,12 @@
 
 use baichuan2::{
     checkpoint::{
-        Checkpoint, ConfigFileError, Family, ModelConfig, read_config, read_generation_config,
+        Checkpoint, ConfigFileError, Family, ModelConfig, config_json, read_config,
+        read_generation_config,
     },
     dtransformer::{Config, Position},
 };
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::fs;
 
@@ -262,4 +264,64 @@ fn a_configuration_of_gigabytes_is_not_read() {
     config.set_len(8 << 30).unwrap();
     let error = Checkpoint::open(folder.path()).unwrap_err().to_string();
     assert!(error.contains("8589934592 bytes long"), "{error}");
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let sizes = (
+        1..70_000_usize,
+        1..9_usize,
+        1..5_usize,
+        1..9_usize,
+        1..99_usize,
+    );
+    let kind = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let floats = (1e-12..1e-1_f64, prop::option::of(1.0..1e7_f64));
+    (sizes, kind, floats).prop_map(|(sizes, kind, (rms_norm_eps, base))| {
+        let (vocab_size, kv_heads, group, half_head, rest) = sizes;
+        let (packed, norm_head, tie_word_embeddings, wide) = kind;
+        let packed_qkv = packed || base.is_none();
+        let heads = if packed_qkv {
+            kv_heads
+        } else {
+            kv_heads * group
+        };
+        Config {
+            vocab_size,
+            hidden_size: 2 * half_head * heads + usize::from(wide),
+            intermediate_size: rest,
+            num_hidden_layers: rest,
+            num_attention_heads: heads,
+            num_key_value_heads: kv_heads,
+            head_dim: 2 * half_head,
+            rms_norm_eps,
+            position: base.map_or(Position::Alibi, |base| Position::Rope { base }),
+            context: rest,
+            norm_head,
+            tie_word_embeddings,
+            packed_qkv,
+        }
+    })
+}
+
+proptest! {
+    /// Catches: a hyperparameter that is lost, or rounded, when a model of one's own is saved.
+    #[test]
+    fn what_is_saved_is_read_back(config in config()) {
+        let json = config_json(&config).unwrap();
+        prop_assert_eq!(read_config(json.as_bytes()).unwrap().config, config);
+    }
+}
+
+/// Catches: a model that is saved as one of another kind.
+#[test]
+fn what_no_model_type_stands_for_is_not_saved() {
+    let config = Config {
+        packed_qkv: false,
+        ..Config::baichuan2_13b()
+    };
+    let error = config_json(&config).unwrap_err().to_string();
+    assert!(
+        error.contains("linear biases with separate projections"),
+        "{error}"
+    );
 }

@@ -273,6 +273,21 @@ fn refusals_say_what_to_do() {
         .assert()
         .code(1)
         .stderr(contains("one of 7b-base"));
+    for (endpoint, said) in [
+        ("not a url", "error: not a url: is no address of a server"),
+        (
+            "http://127.0.0.1:1",
+            "error: http://127.0.0.1:1, list of files",
+        ),
+    ] {
+        let mut command = Command::cargo_bin("baichuan2").unwrap();
+        command
+            .args(["fetch", REPO, "--endpoint", endpoint])
+            .env("HF_HOME", out.path())
+            .assert()
+            .code(1)
+            .stderr(contains(said));
+    }
     let mut command = Command::cargo_bin("baichuan2").unwrap();
     command.args(["fetch"]).assert().code(2);
 }

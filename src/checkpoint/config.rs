@@ -280,6 +280,51 @@ pub fn read_config(json: &[u8]) -> Result<ModelConfig, ConfigFileError> {
     })
 }
 
+/// The `config.json` that [`read_config`] reads back as `config`, for a model of one's own.
+///
+/// ```
+/// use baichuan2::{checkpoint::{config_json, read_config}, dtransformer::Config};
+/// let config = Config { num_hidden_layers: 2, norm_head: false, ..Config::baichuan2_13b() };
+/// assert_eq!(read_config(config_json(&config)?.as_bytes())?.config, config);
+/// # Ok::<(), baichuan2::checkpoint::ConfigFileError>(())
+/// ```
+///
+/// # Errors
+/// Linear biases without `W_pack`: no `model_type` stands for that.
+pub fn config_json(config: &Config) -> Result<String, ConfigFileError> {
+    let mut json = serde_json::json!({
+        "architectures": [if config.packed_qkv { "BaichuanForCausalLM" } else { "LlamaForCausalLM" }],
+        "model_type": if config.packed_qkv { "baichuan" } else { "llama" },
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.intermediate_size,
+        "num_hidden_layers": config.num_hidden_layers,
+        "num_attention_heads": config.num_attention_heads,
+        "num_key_value_heads": config.num_key_value_heads,
+        "head_dim": config.head_dim,
+        "rms_norm_eps": config.rms_norm_eps,
+        "hidden_act": "silu",
+        "norm_head": config.norm_head,
+        "tie_word_embeddings": config.tie_word_embeddings,
+        "model_max_length": config.context,
+    });
+    match config.position {
+        Position::Rope { base } => {
+            json["max_position_embeddings"] = config.context.into();
+            json["rope_theta"] = base.into();
+        }
+        Position::Alibi if config.packed_qkv => {}
+        Position::Alibi => {
+            return Err(ConfigFileError::Unsupported {
+                key: "position",
+                value: "linear biases with separate projections".into(),
+                supported: "linear biases with W_pack",
+            });
+        }
+    }
+    Ok(serde_json::to_string_pretty(&json)?)
+}
+
 impl Common {
     fn refuse_what_is_not_computed(&self) -> Result<(), ConfigFileError> {
         for (key, parameters) in [

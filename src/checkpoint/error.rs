@@ -1,4 +1,6 @@
 //! What can be wrong with a checkpoint, told with the tensor, the shapes and the file.
+//!
+//! Each message is whole, its reason included, so none of these errors has a `source` that would say it again.
 
 use super::{ConfigFileError, SafetensorsError, TorchError};
 use crate::tensor::ShapeError;
@@ -9,12 +11,12 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum Error {
     /// A file that cannot be read.
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {reason}", file.display())]
     Io {
         /// The file.
         file: PathBuf,
         /// What went wrong.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// There is no such folder.
     #[error("{}: is not a folder; give the folder that holds config.json and the weights", .0.display())]
@@ -49,36 +51,36 @@ pub enum Error {
         limit: u64,
     },
     /// A `config.json` or `generation_config.json` that cannot be used.
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {reason}", file.display())]
     Config {
         /// The file.
         file: PathBuf,
         /// What is wrong with it.
-        source: Box<ConfigFileError>,
+        reason: Box<ConfigFileError>,
     },
     /// A safetensors file that cannot be read.
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {reason}", file.display())]
     Safetensors {
         /// The file.
         file: PathBuf,
         /// What is wrong with it.
-        source: Box<SafetensorsError>,
+        reason: Box<SafetensorsError>,
     },
     /// A torch file that cannot be read.
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {reason}", file.display())]
     Torch {
         /// The file.
         file: PathBuf,
         /// What is wrong with it.
-        source: Box<TorchError>,
+        reason: Box<TorchError>,
     },
     /// An index that is not an object with a `weight_map` from tensors to files.
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {reason}", file.display())]
     Index {
         /// The file.
         file: PathBuf,
         /// What is wrong with it.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// Tensors that do not fit the configuration.
     #[error("{}: the weights are not those of this model; problems: {}\n{problems}", folder.display(), problems.count())]
@@ -128,12 +130,12 @@ pub enum Problem {
         file: PathBuf,
     },
     /// A parameter of another shape.
-    #[error("{source} in {}", file.display())]
+    #[error("{reason} in {}", file.display())]
     Shape {
         /// The file that holds it.
         file: PathBuf,
         /// The parameter and both shapes.
-        source: ShapeError,
+        reason: ShapeError,
     },
     /// A parameter in a number format that the decoder does not compute with.
     #[error("{name}: stored in {dtype} in {}; supported are f32, f16 and bf16", file.display())]

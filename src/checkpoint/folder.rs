@@ -54,7 +54,7 @@ impl Checkpoint {
             &folder.join("generation_config.json"),
             read_generation_config,
         ) {
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            Err(Error::Io { reason, .. }) if reason.kind() == ErrorKind::NotFound => {
                 GenerationConfig::default()
             }
             generation => generation?,
@@ -128,9 +128,9 @@ struct Index {
 
 fn gather_shards(path: &Path, gathered: &mut Gathered) -> Result<Format, Error> {
     let json = read_short(path)?;
-    let index: Index = config::parse(&json).map_err(|source| Error::Index {
+    let index: Index = config::parse(&json).map_err(|reason| Error::Index {
         file: path.to_owned(),
-        source,
+        reason,
     })?;
     let mut shards: IndexMap<String, Vec<String>> = IndexMap::new();
     for (tensor, shard) in index.weight_map.0 {
@@ -194,16 +194,16 @@ fn read_tensors(file: &Path) -> Result<(NamedTensors, Format), Error> {
     let zip = bytes.starts_with(b"PK");
     let pickle = bytes.first() == Some(&0x80) && bytes.get(8) != Some(&b'{');
     if zip || pickle || extension == Some("bin") {
-        let tensors = read_torch(bytes).map_err(|source| Error::Torch {
+        let tensors = read_torch(bytes).map_err(|reason| Error::Torch {
             file: file.to_owned(),
-            source: Box::new(source),
+            reason: Box::new(reason),
         })?;
         return Ok((tensors, Format::Torch));
     }
     if extension == Some("safetensors") || bytes.get(8) == Some(&b'{') {
-        let tensors = read_safetensors(bytes).map_err(|source| Error::Safetensors {
+        let tensors = read_safetensors(bytes).map_err(|reason| Error::Safetensors {
             file: file.to_owned(),
-            source: Box::new(source),
+            reason: Box::new(reason),
         })?;
         return Ok((tensors, Format::Safetensors));
     }
@@ -214,9 +214,9 @@ fn read_tensors(file: &Path) -> Result<(NamedTensors, Format), Error> {
 
 /// The bytes of a file, as pages that the system reads when they are touched.
 fn map(path: &Path) -> Result<Bytes, Error> {
-    let io = |source| Error::Io {
+    let io = |reason| Error::Io {
         file: path.to_owned(),
-        source,
+        reason,
     };
     let file = File::open(path).map_err(io)?;
     // SAFETY: the pages are only read. That nobody shortens the file meanwhile is asked of the caller, in `Checkpoint::open`.
@@ -229,17 +229,17 @@ fn read_json<T>(
     read: impl FnOnce(&[u8]) -> Result<T, ConfigFileError>,
 ) -> Result<T, Error> {
     let json = read_short(path)?;
-    read(&json).map_err(|source| Error::Config {
+    read(&json).map_err(|reason| Error::Config {
         file: path.to_owned(),
-        source: Box::new(source),
+        reason: Box::new(reason),
     })
 }
 
 fn read_short(path: &Path) -> Result<Vec<u8>, Error> {
     let file: PathBuf = path.to_owned();
-    let io = |source| Error::Io {
+    let io = |reason| Error::Io {
         file: path.to_owned(),
-        source,
+        reason,
     };
     let bytes = fs::metadata(path).map_err(io)?.len();
     if bytes > LONGEST_JSON {

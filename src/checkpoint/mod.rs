@@ -30,7 +30,8 @@ mod torch;
 mod unique;
 
 pub use config::{
-    ConfigFileError, Family, GenerationConfig, ModelConfig, read_config, read_generation_config,
+    ConfigFileError, Family, GenerationConfig, ModelConfig, config_json, read_config,
+    read_generation_config,
 };
 pub use error::{Error, Problem, Problems, UnsupportedDtype};
 pub use pickle::PickleError;
@@ -117,14 +118,14 @@ impl Checkpoint {
     /// # Errors
     /// See [`Error`].
     pub fn from_bytes(config_json: &[u8], safetensors: Bytes) -> Result<Self, Error> {
-        let model = read_config(config_json).map_err(|source| Error::Config {
+        let model = read_config(config_json).map_err(|reason| Error::Config {
             file: "config.json".into(),
-            source: Box::new(source),
+            reason: Box::new(reason),
         })?;
         let file: Arc<Path> = Path::new("model.safetensors").into();
-        let tensors = read_safetensors(safetensors).map_err(|source| Error::Safetensors {
+        let tensors = read_safetensors(safetensors).map_err(|reason| Error::Safetensors {
             file: file.to_path_buf(),
-            source: Box::new(source),
+            reason: Box::new(reason),
         })?;
         let mut gathered = Gathered::default();
         gathered.add(tensors, &file);
@@ -236,9 +237,9 @@ impl Gathered {
                 Ok(tensor) => tensor.shape(),
                 Err(unsupported) => &unsupported.shape,
             };
-            if let Err(source) = expect_shape(&parameter.name, &parameter.shape, shape) {
+            if let Err(reason) = expect_shape(&parameter.name, &parameter.shape, shape) {
                 let file = file.to_path_buf();
-                self.problems.push(Problem::Shape { file, source });
+                self.problems.push(Problem::Shape { file, reason });
                 continue;
             }
             match found {

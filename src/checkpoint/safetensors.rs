@@ -49,12 +49,12 @@ pub enum SafetensorsError {
     Duplicate(String),
     /// The file could not be written.
     #[cfg(feature = "files")]
-    #[error("{}: cannot be written: {source}", path.display())]
+    #[error("{}: cannot be written: {reason}", path.display())]
     Write {
         /// The file.
         path: std::path::PathBuf,
         /// What went wrong.
-        source: SafeTensorError,
+        reason: SafeTensorError,
     },
 }
 
@@ -151,10 +151,10 @@ pub fn write_safetensors(
     }
     // Readers of other projects refuse a file that does not say whose convention its shapes follow.
     let format = [("format".to_owned(), "pt".to_owned())].into();
-    safetensors::serialize_to_file(tensors, Some(format), path).map_err(|source| {
+    safetensors::serialize_to_file(tensors, Some(format), path).map_err(|reason| {
         SafetensorsError::Write {
             path: path.to_owned(),
-            source,
+            reason,
         }
     })
 }

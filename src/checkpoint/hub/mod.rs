@@ -7,6 +7,10 @@
 //! but neither checks what it got nor survives its own retries (after a failed request it starts at byte 0 of a file it appends
 //! to), so both are done here.
 
+mod error;
+
+pub use error::HubError;
+
 use hf_hub::{
     Cache, Repo, RepoType,
     api::{
@@ -18,95 +22,13 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},
-    io::{self, BufRead, BufReader},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     time::Duration,
 };
-use thiserror::Error;
 
 /// Where the hub is, if nothing else is said.
 pub const ENDPOINT: &str = "https://huggingface.co";
-
-/// A model that cannot be fetched.
-#[derive(Debug, Error)]
-pub enum HubError {
-    /// Not a name of the form `organisation/model`.
-    #[error(
-        "`{0}` is no model's name; give `organisation/model`, or one of 7b-base, 7b-chat, 13b-base, 13b-chat"
-    )]
-    BadName(String),
-    /// The hub has no such model or revision.
-    #[error("{endpoint} has no model `{repo}` with a revision `{revision}`")]
-    NotFound {
-        /// The server.
-        endpoint: String,
-        /// The model.
-        repo: String,
-        /// The branch, tag or commit.
-        revision: String,
-    },
-    /// The hub does not show this model to everyone.
-    #[error(
-        "{endpoint} does not show `{repo}` to everyone: it is private, gated, or misspelt; if it is gated, accept its terms at \
-         {endpoint}/{repo}, then set HF_TOKEN to a token that may read it"
-    )]
-    Forbidden {
-        /// The server.
-        endpoint: String,
-        /// The model.
-        repo: String,
-    },
-    /// The hub has the model, but no weights in a form that can be read.
-    #[error("`{0}` has no config.json with safetensors or pytorch_model.bin weights beside it")]
-    NoWeights(String),
-    /// The disk is too small.
-    #[error("{}: {needed} bytes are needed, {free} are free; make room, or choose another place with --out", folder.display())]
-    NoSpace {
-        /// Where the files would go.
-        folder: PathBuf,
-        /// Bytes that are still to be fetched.
-        needed: u64,
-        /// Bytes that are free.
-        free: u64,
-    },
-    /// A file that arrived in another form than the hub promised.
-    #[error(
-        "{file}: what arrived is not what the hub holds ({what}); it was removed, run the command again"
-    )]
-    Corrupted {
-        /// The file.
-        file: String,
-        /// Which sums differ.
-        what: String,
-    },
-    /// A server that does not answer as the hub does.
-    #[error("{endpoint}: {what}")]
-    Protocol {
-        /// The server.
-        endpoint: String,
-        /// What it did.
-        what: String,
-    },
-    /// The connection failed.
-    #[error("{file}: {source}; run the same command again to go on from where it stopped")]
-    Transfer {
-        /// The file, or the list of files.
-        file: String,
-        /// What went wrong.
-        source: Box<ApiError>,
-    },
-    /// A file of this machine.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What went wrong.
-        source: io::Error,
-    },
-    /// No place to put the files.
-    #[error("no home folder is known for the cache; set HF_HOME, or choose a place with --out")]
-    NoHome,
-}
 
 /// The hub's name of a model: `7b-base` and its like stand for those of Baichuan 2.
 ///
@@ -182,7 +104,7 @@ impl Destination {
             Destination::Folder(folder) => folder.join(UNFINISHED),
         };
         // Links inside the cache are relative, and can only be told from one absolute path to another.
-        let path = std::path::absolute(&path).map_err(|source| HubError::Io { path, source })?;
+        let path = std::path::absolute(&path).map_err(|reason| HubError::Io { path, reason })?;
         Ok(Cache::new(path))
     }
 }
@@ -260,7 +182,7 @@ impl Hub {
             .with_progress(false);
         builder
             .build()
-            .map_err(|source| self.protocol(source.to_string()))
+            .map_err(|reason| self.protocol(reason.to_string()))
     }
 
     fn protocol(&self, what: impl Into<String>) -> HubError {
@@ -271,17 +193,22 @@ impl Hub {
     }
 
     /// What the server said no to.
-    fn refusal(&self, repo: &str, revision: &str, file: &str, source: ApiError) -> HubError {
+    fn refusal(&self, repo: &str, revision: &str, file: &str, reason: ApiError) -> HubError {
         let endpoint = self.endpoint.clone();
         let repo = repo.to_owned();
-        let status = match &source {
+        let status = match &reason {
             ApiError::RequestError(error) => match **error {
                 ureq::Error::StatusCode(status) => Some(status),
                 _ => None,
             },
             _ => None,
         };
-        match (status, source) {
+        if let ApiError::RequestError(error) = &reason
+            && let ureq::Error::BadUri(_) | ureq::Error::Http(_) = **error
+        {
+            return self.protocol(format!("is no address of a server: {error}"));
+        }
+        match (status, reason) {
             (Some(401 | 403), _) => HubError::Forbidden { endpoint, repo },
             (Some(404), _) => HubError::NotFound {
                 endpoint,
@@ -292,9 +219,9 @@ impl Hub {
                 .protocol(format!(
                     "answers for {file} without a usable header `{header}`, so it is no such hub"
                 )),
-            (_, source) => HubError::Transfer {
+            (_, reason) => HubError::Transfer {
                 file: file.to_owned(),
-                source: Box::new(source),
+                reason: Box::new(reason),
             },
         }
     }
@@ -304,11 +231,12 @@ impl Hub {
     /// # Errors
     /// See [`HubError`].
     pub fn plan(&self, repo: &str, revision: &str, to: &Destination) -> Result<Plan, HubError> {
-        let refusal = |file: &str, source| self.refusal(repo, revision, file, source);
+        let refusal = |file: &str, reason| self.refusal(repo, revision, file, reason);
         let api = self.api(to.cache()?)?;
         let branch = Repo::with_revision(repo.to_owned(), RepoType::Model, revision.to_owned());
         let request = api.repo(branch).info_request().query("blobs", "true");
-        let json = |error| refusal("list of files", ApiError::RequestError(Box::new(error)));
+        let list = format!("{}, list of files", self.endpoint);
+        let json = |error| refusal(&list, ApiError::RequestError(Box::new(error)));
         let mut response = request.call().map_err(json)?;
         let listing: Listing = response.body_mut().read_json().map_err(json)?;
         if !is_plain(&listing.sha) {
@@ -323,7 +251,7 @@ impl Hub {
         let remote = api.repo(plan.repo());
         for Sibling { rfilename, lfs } in needed(listing.siblings) {
             let found = api.metadata(&remote.url(&rfilename));
-            let found = found.map_err(|source| refusal(&rfilename, source))?;
+            let found = found.map_err(|reason| refusal(&rfilename, reason))?;
             if !is_plain(found.etag()) {
                 return Err(self.protocol(format!("gives {rfilename} the tag `{}`", found.etag())));
             }
@@ -360,11 +288,11 @@ impl Hub {
             Destination::Cache => cache.repo(plan.repo()).pointer_path(&plan.commit),
             Destination::Folder(folder) => folder.clone(),
         };
-        let io = |path: &Path, source| HubError::Io {
+        let io = |path: &Path, reason| HubError::Io {
             path: path.to_owned(),
-            source,
+            reason,
         };
-        fs::create_dir_all(cache.path()).map_err(|source| io(cache.path(), source))?;
+        fs::create_dir_all(cache.path()).map_err(|reason| io(cache.path(), reason))?;
         let missing: Vec<&RemoteFile> = plan
             .files
             .iter()
@@ -391,20 +319,20 @@ impl Hub {
             let got = self.fetch(plan, file, &remote, &part(file), &progress)?;
             if let Destination::Folder(folder) = to {
                 // Out of the cache's store of blobs, to which its own name is a link.
-                let blob = fs::canonicalize(&got).map_err(|source| io(&got, source))?;
+                let blob = fs::canonicalize(&got).map_err(|reason| io(&got, reason))?;
                 let place = folder.join(&file.name);
-                fs::rename(&blob, &place).map_err(|source| io(&place, source))?;
+                fs::rename(&blob, &place).map_err(|reason| io(&place, reason))?;
             }
         }
         match to {
             Destination::Folder(_) => {
-                fs::remove_dir_all(cache.path()).map_err(|source| io(cache.path(), source))?;
+                fs::remove_dir_all(cache.path()).map_err(|reason| io(cache.path(), reason))?;
             }
             Destination::Cache => {
                 let branch =
                     Repo::with_revision(plan.repo.clone(), RepoType::Model, plan.revision.clone());
                 let named = cache.repo(branch).create_ref(&plan.commit);
-                named.map_err(|source| io(cache.path(), source))?;
+                named.map_err(|reason| io(cache.path(), reason))?;
             }
         }
         Ok(folder)
@@ -424,15 +352,15 @@ impl Hub {
         let got = loop {
             // There would be nothing to ask for, and a server has no answer to that.
             if length(part).is_some_and(|have| have >= file.size) {
-                fs::remove_file(part).map_err(|source| HubError::Io {
+                fs::remove_file(part).map_err(|reason| HubError::Io {
                     path: part.to_owned(),
-                    source,
+                    reason,
                 })?;
             }
             tries += 1;
             match remote.download_with_progress(&file.name, progress()) {
                 Ok(path) => break path,
-                Err(source) => match self.refusal(&plan.repo, &plan.commit, &file.name, source) {
+                Err(reason) => match self.refusal(&plan.repo, &plan.commit, &file.name, reason) {
                     HubError::Transfer { .. } if tries < TRIES => {
                         std::thread::sleep(Duration::from_millis(100) * tries * tries);
                     }
@@ -458,9 +386,9 @@ fn length(path: &Path) -> Option<u64> {
 
 /// Compares a file with what the hub says of it, and removes it where they differ.
 fn check(file: &RemoteFile, got: &Path) -> Result<(), HubError> {
-    let io = |source| HubError::Io {
+    let io = |reason| HubError::Io {
         path: got.to_owned(),
-        source,
+        reason,
     };
     let length = fs::metadata(got).map_err(io)?.len();
     let mut what = None;
