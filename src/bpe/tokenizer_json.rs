@@ -4,8 +4,9 @@
 
 pub(super) use super::pre_tokenize::Pipeline;
 use super::{
-    Kind, Merges, SPACE, Tokenizer, TokenizerError, Vocabulary, byte_level, byte_of_piece,
+    Kind, SPACE, Tokenizer, TokenizerError, Vocabulary, byte_of_piece,
     decoding::Decoding,
+    encoding::Merges,
     pre_tokenize::{Behavior, Cut, PrependScheme, Replacement, gpt2_words, pattern},
     tokenizer::{self, Fallback, Finder},
 };
@@ -178,6 +179,9 @@ fn incomplete(why: impl Into<String>) -> TokenizerError {
 
 /// Reads the bytes of a `tokenizer.json`.
 ///
+/// Its pieces have no scores (merges are a list instead). A byte-level vocabulary that lacks both a byte's piece and an `unk_token`
+/// loses that byte in encoding, as the `tokenizers` library does.
+///
 /// # Errors
 /// Bytes that are not such a file; a step that is not understood, by name; merges of pieces that are not there; ids with gaps; a
 /// vocabulary in which some characters would have no id.
@@ -226,24 +230,12 @@ pub fn read(bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
         None => None,
     };
     let fallback = if decoding.byte_level {
-        let missing = (0..=0xf4_u8)
-            .filter(|byte| !matches!(byte, 0xc0 | 0xc1)) // UTF-8 has neither these nor those above
-            .find(|&byte| {
-                vocabulary
-                    .id_of(byte_level::letter(byte).encode_utf8(&mut [0; 4]))
-                    .is_none()
-            });
-        match (missing, unk) {
-            (None, _) => Fallback::Never,
-            (_, Some(id)) => Fallback::Unknown {
+        match unk {
+            Some(id) => Fallback::Unknown {
                 id,
                 fuse: model.fuse_unk,
             },
-            (Some(byte), None) => {
-                return Err(incomplete(format!(
-                    "byte 0x{byte:02X} has no piece and there is no unk_token"
-                )));
-            }
+            None => Fallback::Nothing,
         }
     } else if model.byte_fallback {
         Fallback::Bytes(vocabulary.bytes().ok_or_else(|| {
