@@ -384,6 +384,16 @@ impl Tokenizer {
             .collect()
     }
 
+    /// The bytes that a piece stands for inside a text; of a control piece, its name.
+    ///
+    /// # Errors
+    /// [`TokenizerError::IdOutOfRange`].
+    pub fn piece_bytes(&self, id: u32) -> Result<Vec<u8>, TokenizerError> {
+        let mut decoder = self.stream_decoder(Specials::Show).inside();
+        decoder.push_bytes(id)?;
+        Ok(decoder.into_bytes())
+    }
+
     /// All pieces, by id.
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary

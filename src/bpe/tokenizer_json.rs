@@ -219,7 +219,7 @@ pub fn read(bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
     if let Some(pre_tokenizer) = file.pre_tokenizer {
         cuts(pre_tokenizer, &mut pipeline.cuts)?;
     }
-    let decoding = decoding(file.decoder, &pipeline)?;
+    let decoding = decoding(file.decoder, &pipeline, model.byte_fallback)?;
     let _ = file.post_processor;
 
     let vocabulary = vocabulary(model, &file.added_tokens, &pipeline)?;
@@ -478,7 +478,12 @@ fn cuts(pre_tokenizer: PreTokenizer, steps: &mut Vec<Cut>) -> Result<(), Tokeniz
     Ok(())
 }
 
-fn decoding(decoder: Option<Decoder>, pipeline: &Pipeline) -> Result<Decoding, TokenizerError> {
+/// The steps of the decoder, which must undo what encoding did.
+fn decoding(
+    decoder: Option<Decoder>,
+    pipeline: &Pipeline,
+    byte_fallback: bool,
+) -> Result<Decoding, TokenizerError> {
     let mut steps = Vec::new();
     fn flatten(decoder: Decoder, steps: &mut Vec<Decoder>) {
         match decoder {
@@ -495,11 +500,12 @@ fn decoding(decoder: Option<Decoder>, pipeline: &Pipeline) -> Result<Decoding, T
         strip_leading_spaces: false,
         unknown: String::new(),
     };
-    let mut restores_spaces = false;
+    let (mut restores_spaces, mut restores_bytes) = (false, false);
     for step in steps {
         match step {
             Decoder::ByteLevel {} => decoding.byte_level = true,
-            Decoder::ByteFallback {} | Decoder::Fuse {} => {}
+            Decoder::ByteFallback {} => restores_bytes = true,
+            Decoder::Fuse {} => {}
             Decoder::Replace { pattern, content } => {
                 let from = literal(pattern, "the decoder")?;
                 if (from.as_str(), content.as_str()) != ("▁", " ") {
@@ -519,10 +525,13 @@ fn decoding(decoder: Option<Decoder>, pipeline: &Pipeline) -> Result<Decoding, T
                     "only one space at the start is stripped",
                 ));
             }
-            Decoder::Metaspace(m) if m.replacement == SPACE => {
-                restores_spaces = true;
-                decoding.strip_first_space = m.scheme() != PrependScheme::Never;
+            Decoder::Metaspace(m) if m.scheme() != PrependScheme::Never => {
+                return Err(unsupported(
+                    "a Metaspace decoder that drops every space of the first piece",
+                    "use the steps Replace, ByteFallback, Fuse, Strip, as in Llama's files",
+                ));
             }
+            Decoder::Metaspace(m) if m.replacement == SPACE => restores_spaces = true,
             Decoder::Metaspace(m) => {
                 let what = format!("the decoder's space mark {:?}", m.replacement);
                 return Err(unsupported(what, "only ▁ is"));
@@ -538,6 +547,12 @@ fn decoding(decoder: Option<Decoder>, pipeline: &Pipeline) -> Result<Decoding, T
         return Err(unsupported(
             "a decoder that does not undo the pre-tokenizer",
             "both must be ByteLevel, or the decoder must replace ▁ by a space",
+        ));
+    }
+    if byte_fallback && !restores_bytes {
+        return Err(unsupported(
+            "byte_fallback with a decoder that lacks ByteFallback",
+            "add it, or byte pieces would print as their names",
         ));
     }
     Ok(decoding)

@@ -18,7 +18,7 @@ use unicode_script::{Script, UnicodeScript};
 ///
 /// ```
 /// use baichuan2::bpe::TrainingOptions;
-/// let options = TrainingOptions { vocab_size: 3 + 256 + 4 + 3, ..TrainingOptions::default() };
+/// let options = TrainingOptions { vocab_size: 3 + 256 + 3 + 3, ..TrainingOptions::default() };
 /// let trained = options.train(["aab aab", "ab"], |merge| assert!(merge.count > 0))?;
 /// let learned: Vec<_> = trained.merges.iter().map(|merge| merge.piece()).collect();
 /// assert_eq!(learned, ["ab", "aab", "▁aab"]);
@@ -349,7 +349,7 @@ impl TrainingOptions {
         true
     }
 
-    /// The most frequent characters that together are `character_coverage` of the text, in that order.
+    /// The most frequent characters that together are `character_coverage` of the text, in that order, and always [`SPACE`].
     fn required_characters(&self, words: &FxHashMap<Box<str>, u64>) -> Vec<(char, u64)> {
         let mut counts: FxHashMap<char, u64> = FxHashMap::default();
         for (word, count) in words {
@@ -369,7 +369,12 @@ impl TrainingOptions {
                 reached
             })
             .unwrap_or(counts.len());
+        let space = counts.iter().position(|&(c, _)| c == SPACE);
+        let space = space.map_or((SPACE, 0), |at| counts[at]);
         counts.truncate(enough);
+        if !counts.contains(&space) {
+            counts.push(space); // or its bytes would decode to the mark, not to a space
+        }
         counts
     }
 
