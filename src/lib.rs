@@ -7,8 +7,6 @@ pub mod alibi;
 pub mod attention;
 pub mod bpe;
 pub mod checkpoint;
-#[cfg(feature = "cli")]
-pub mod cli;
 pub mod dtransformer;
 pub mod generation;
 pub mod probe;

@@ -1,5 +1,7 @@
 //! The command `baichuan2`.
 
+mod cli;
+
 fn main() -> std::process::ExitCode {
-    baichuan2::cli::run()
+    cli::run()
 }

@@ -131,6 +131,14 @@ impl<'t> StreamDecoder<'t> {
         }
     }
 
+    /// The same decoder, as if something had been printed already.
+    pub(super) fn inside(self) -> Self {
+        StreamDecoder {
+            at_start: false,
+            ..self
+        }
+    }
+
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.pending
     }
@@ -138,13 +146,13 @@ impl<'t> StreamDecoder<'t> {
     /// Takes whole characters off the front of `pending`; what is incomplete stays, unless this is the end.
     pub(super) fn take_text(&mut self, end: bool) -> String {
         let mut text = String::new();
-        let mut kept = Vec::new();
+        let mut rest = self.pending.as_slice();
         for chunk in self.pending.utf8_chunks() {
             text.push_str(chunk.valid());
+            rest = &rest[chunk.valid().len()..];
             let bad = chunk.invalid();
-            let may_go_on = std::str::from_utf8(bad).is_err_and(|e| e.error_len().is_none());
+            let may_go_on = std::str::from_utf8(rest).is_err_and(|e| e.error_len().is_none());
             if may_go_on && !end {
-                kept = bad.to_vec(); // always the last chunk
                 break;
             }
             let marks = if self.decoding.byte_level {
@@ -153,8 +161,9 @@ impl<'t> StreamDecoder<'t> {
                 bad.len()
             };
             text.extend(std::iter::repeat_n(char::REPLACEMENT_CHARACTER, marks));
+            rest = &rest[bad.len()..];
         }
-        self.pending = kept;
+        self.pending = rest.to_vec();
         text
     }
 }

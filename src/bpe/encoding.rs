@@ -53,7 +53,7 @@ pub fn encode_longest_match<'t>(vocabulary: &Vocabulary, text: &'t str) -> Vec<&
 
 /// BPE encoding by its definition: look at every pair, merge the best one, start over.
 ///
-/// Quadratic, and blind to all that [`Tokenizer`](super::Tokenizer) does around it; [`Merges`] is held to it by a property test.
+/// Quadratic, and blind to all that [`Tokenizer`](super::Tokenizer) does around it; the merging in that is held to it by a property test.
 pub fn encode_formal<'t>(vocabulary: &Vocabulary, text: &'t str) -> Vec<&'t str> {
     let mut starts: Vec<usize> = text.char_indices().map(|(start, _)| start).collect();
     starts.push(text.len());
@@ -64,6 +64,7 @@ pub fn encode_formal<'t>(vocabulary: &Vocabulary, text: &'t str) -> Vec<&'t str>
                 .id_of(&text[pair[0]..pair[2]])
                 .and_then(|id| vocabulary.get(id))
                 .filter(|piece| piece.kind == Kind::Normal);
+            // strictly better, so that of equals the leftmost stays
             if let Some(piece) = piece
                 && best.is_none_or(|(score, _)| piece.score > score)
             {
@@ -103,7 +104,7 @@ struct Merged {
 ///
 /// Symbols are ids. Characters that are no piece themselves but occur inside pieces have ids above the vocabulary's.
 #[derive(Clone, Debug, Default)]
-pub struct Merges {
+pub(super) struct Merges {
     characters: FxHashMap<char, u32>,
     table: FxHashMap<(u32, u32), Merged>,
     /// Pairs of characters between which some merge can happen. Text may be cut anywhere else without changing a single id.
@@ -112,7 +113,7 @@ pub struct Merges {
 
 impl Merges {
     /// Every pair whose concatenation is a piece merges, by that piece's score: SentencePiece's rule.
-    pub fn by_score(vocabulary: &Vocabulary) -> Self {
+    pub(super) fn by_score(vocabulary: &Vocabulary) -> Self {
         let mut by_score: Vec<(f32, u32, &str)> = vocabulary
             .iter()
             .zip(0..)
@@ -165,7 +166,7 @@ impl Merges {
     ///
     /// # Errors
     /// [`TokenizerError::BadMerge`] where a part or the result is not in the vocabulary.
-    pub fn by_list<'a>(
+    pub(super) fn by_list<'a>(
         vocabulary: &Vocabulary,
         list: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, TokenizerError> {
@@ -213,18 +214,23 @@ impl Merges {
 
     /// Cuts `text` wherever no merge can reach across, so that each part can be encoded alone.
     pub(super) fn parts<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> {
-        let mut rest = text;
-        std::iter::from_fn(move || {
-            let mut characters = rest.char_indices();
-            let (_, mut last) = characters.next()?;
-            let end = characters
-                .find(|&(_, c)| !self.joints.contains(&(std::mem::replace(&mut last, c), c)))
-                .map_or(rest.len(), |(end, _)| end);
-            let (part, after) = rest.split_at(end);
-            rest = after;
-            Some(part)
-        })
+        cut(text, |a, b| !self.joints.contains(&(a, b)))
     }
+}
+
+/// Cuts `text` between two characters wherever `apart` says so.
+pub(super) fn cut(text: &str, apart: impl Fn(char, char) -> bool) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut characters = rest.char_indices();
+        let (_, mut last) = characters.next()?;
+        let end = characters
+            .find(|&(_, c)| apart(std::mem::replace(&mut last, c), c))
+            .map_or(rest.len(), |(end, _)| end);
+        let (part, after) = rest.split_at(end);
+        rest = after;
+        Some(part)
+    })
 }
 
 #[derive(Clone, Copy)]

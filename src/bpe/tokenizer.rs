@@ -1,10 +1,10 @@
 //! The whole tokenizer: everything around the merges.
 
 use super::{
-    Kind, Merge, Merges, Piece, Specials, StreamDecoder, TokenizerError, Vocabulary,
+    Kind, Merge, Piece, Specials, StreamDecoder, TokenizerError, Vocabulary,
     decoding::Decoding,
     encode_longest_match,
-    encoding::Merger,
+    encoding::{Merger, Merges},
     sentencepiece::{self, Normalizer},
     tokenizer_json,
 };
@@ -14,7 +14,7 @@ use std::{ops::Range, path::Path};
 
 /// A tokenizer as a model ships it: text ↔ ids, exactly as the library that trained it does.
 ///
-/// ```ignore
+/// ```
 /// use baichuan2::bpe::{Tokenizer, TrainingOptions};
 /// let options = TrainingOptions { vocab_size: 275, ..TrainingOptions::default() };
 /// let tokenizer = options.train(["low lower lowest", "new newer newest"], |_| ())?.tokenizer()?;
@@ -49,11 +49,12 @@ pub(super) enum Pipeline {
 #[derive(Clone, Debug)]
 pub(super) enum Fallback {
     /// The pieces of its UTF-8 bytes.
-    Bytes([u32; 256]),
+    Bytes(Box<[u32; 256]>),
     /// The unknown piece; where `fuse`, one for several in a row.
     Unknown { id: u32, fuse: bool },
-    /// Nothing can: every letter has a piece.
-    Never,
+    /// Nothing: a byte-level vocabulary that lacks a byte loses it, as `tokenizers` does. SmolLM2's lacks six control characters
+    /// and the bytes F1 to F4, which begin the characters from U+40000 on.
+    Nothing,
 }
 
 /// A text as merging sees it.
@@ -330,7 +331,7 @@ impl Tokenizer {
                     ids.push(id);
                 }
             }
-            (_, Fallback::Never) => {}
+            (_, Fallback::Nothing) => {}
         }
     }
 
@@ -381,6 +382,16 @@ impl Tokenizer {
             .filter_map(|id| self.vocabulary.get(id))
             .map(|piece| piece.text)
             .collect()
+    }
+
+    /// The bytes that a piece stands for inside a text; of a control piece, its name.
+    ///
+    /// # Errors
+    /// [`TokenizerError::IdOutOfRange`].
+    pub fn piece_bytes(&self, id: u32) -> Result<Vec<u8>, TokenizerError> {
+        let mut decoder = self.stream_decoder(Specials::Show).inside();
+        decoder.push_bytes(id)?;
+        Ok(decoder.into_bytes())
     }
 
     /// All pieces, by id.

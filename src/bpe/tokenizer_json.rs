@@ -4,8 +4,9 @@
 
 pub(super) use super::pre_tokenize::Pipeline;
 use super::{
-    Kind, Merges, SPACE, Tokenizer, TokenizerError, Vocabulary, byte_level, byte_of_piece,
+    Kind, SPACE, Tokenizer, TokenizerError, Vocabulary, byte_of_piece,
     decoding::Decoding,
+    encoding::Merges,
     pre_tokenize::{Behavior, Cut, PrependScheme, Replacement, gpt2_words, pattern},
     tokenizer::{self, Fallback, Finder},
 };
@@ -178,6 +179,9 @@ fn incomplete(why: impl Into<String>) -> TokenizerError {
 
 /// Reads the bytes of a `tokenizer.json`.
 ///
+/// Its pieces have no scores (merges are a list instead). A byte-level vocabulary that lacks both a byte's piece and an `unk_token`
+/// loses that byte in encoding, as the `tokenizers` library does.
+///
 /// # Errors
 /// Bytes that are not such a file; a step that is not understood, by name; merges of pieces that are not there; ids with gaps; a
 /// vocabulary in which some characters would have no id.
@@ -215,7 +219,7 @@ pub fn read(bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
     if let Some(pre_tokenizer) = file.pre_tokenizer {
         cuts(pre_tokenizer, &mut pipeline.cuts)?;
     }
-    let decoding = decoding(file.decoder, &pipeline)?;
+    let decoding = decoding(file.decoder, &pipeline, model.byte_fallback)?;
     let _ = file.post_processor;
 
     let vocabulary = vocabulary(model, &file.added_tokens, &pipeline)?;
@@ -226,24 +230,12 @@ pub fn read(bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
         None => None,
     };
     let fallback = if decoding.byte_level {
-        let missing = (0..=0xf4_u8)
-            .filter(|byte| !matches!(byte, 0xc0 | 0xc1)) // UTF-8 has neither these nor those above
-            .find(|&byte| {
-                vocabulary
-                    .id_of(byte_level::letter(byte).encode_utf8(&mut [0; 4]))
-                    .is_none()
-            });
-        match (missing, unk) {
-            (None, _) => Fallback::Never,
-            (_, Some(id)) => Fallback::Unknown {
+        match unk {
+            Some(id) => Fallback::Unknown {
                 id,
                 fuse: model.fuse_unk,
             },
-            (Some(byte), None) => {
-                return Err(incomplete(format!(
-                    "byte 0x{byte:02X} has no piece and there is no unk_token"
-                )));
-            }
+            None => Fallback::Nothing,
         }
     } else if model.byte_fallback {
         Fallback::Bytes(vocabulary.bytes().ok_or_else(|| {
@@ -486,7 +478,12 @@ fn cuts(pre_tokenizer: PreTokenizer, steps: &mut Vec<Cut>) -> Result<(), Tokeniz
     Ok(())
 }
 
-fn decoding(decoder: Option<Decoder>, pipeline: &Pipeline) -> Result<Decoding, TokenizerError> {
+/// The steps of the decoder, which must undo what encoding did.
+fn decoding(
+    decoder: Option<Decoder>,
+    pipeline: &Pipeline,
+    byte_fallback: bool,
+) -> Result<Decoding, TokenizerError> {
     let mut steps = Vec::new();
     fn flatten(decoder: Decoder, steps: &mut Vec<Decoder>) {
         match decoder {
@@ -503,11 +500,12 @@ fn decoding(decoder: Option<Decoder>, pipeline: &Pipeline) -> Result<Decoding, T
         strip_leading_spaces: false,
         unknown: String::new(),
     };
-    let mut restores_spaces = false;
+    let (mut restores_spaces, mut restores_bytes) = (false, false);
     for step in steps {
         match step {
             Decoder::ByteLevel {} => decoding.byte_level = true,
-            Decoder::ByteFallback {} | Decoder::Fuse {} => {}
+            Decoder::ByteFallback {} => restores_bytes = true,
+            Decoder::Fuse {} => {}
             Decoder::Replace { pattern, content } => {
                 let from = literal(pattern, "the decoder")?;
                 if (from.as_str(), content.as_str()) != ("▁", " ") {
@@ -527,10 +525,13 @@ fn decoding(decoder: Option<Decoder>, pipeline: &Pipeline) -> Result<Decoding, T
                     "only one space at the start is stripped",
                 ));
             }
-            Decoder::Metaspace(m) if m.replacement == SPACE => {
-                restores_spaces = true;
-                decoding.strip_first_space = m.scheme() != PrependScheme::Never;
+            Decoder::Metaspace(m) if m.scheme() != PrependScheme::Never => {
+                return Err(unsupported(
+                    "a Metaspace decoder that drops every space of the first piece",
+                    "use the steps Replace, ByteFallback, Fuse, Strip, as in Llama's files",
+                ));
             }
+            Decoder::Metaspace(m) if m.replacement == SPACE => restores_spaces = true,
             Decoder::Metaspace(m) => {
                 let what = format!("the decoder's space mark {:?}", m.replacement);
                 return Err(unsupported(what, "only ▁ is"));
@@ -546,6 +547,12 @@ fn decoding(decoder: Option<Decoder>, pipeline: &Pipeline) -> Result<Decoding, T
         return Err(unsupported(
             "a decoder that does not undo the pre-tokenizer",
             "both must be ByteLevel, or the decoder must replace ▁ by a space",
+        ));
+    }
+    if byte_fallback && !restores_bytes {
+        return Err(unsupported(
+            "byte_fallback with a decoder that lacks ByteFallback",
+            "add it, or byte pieces would print as their names",
         ));
     }
     Ok(decoding)

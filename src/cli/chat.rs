@@ -4,7 +4,9 @@ use super::{
     model::{Model, ModelArgs, SamplingArgs, describe},
     stream::{answer, start_listening},
 };
-use crate::{
+use anstyle::{AnsiColor, Style};
+use anyhow::bail;
+use baichuan2::{
     bpe::{Specials, Tokenizer},
     checkpoint::Family,
     generation::{
@@ -12,8 +14,6 @@ use crate::{
         chat::{ASSISTANT, ChatFormat, Message, Role, USER},
     },
 };
-use anstyle::{AnsiColor, Style};
-use anyhow::bail;
 use rustyline::{DefaultEditor, error::ReadlineError};
 use std::io::{self, BufRead, IsTerminal, Write};
 

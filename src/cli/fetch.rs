@@ -1,11 +1,11 @@
 //! `baichuan2 fetch`: a checkpoint from the Hugging Face hub.
 
 use super::inspect::bytes;
-use crate::checkpoint::{
+use anyhow::Context;
+use baichuan2::checkpoint::{
     Checkpoint,
     hub::{Destination, Hub, repository},
 };
-use anyhow::Context;
 use indicatif::ProgressBar;
 use std::{
     io::{self, IsTerminal, Write},

@@ -4,8 +4,8 @@ use super::{
     model::{Model, ModelArgs, PromptArgs, SamplingArgs, describe},
     stream::{after_prompt, answer, start_listening},
 };
-use crate::generation::{Options, Session};
 use anstyle::{AnsiColor, Style};
+use baichuan2::generation::{Options, Session};
 use std::io::Write;
 
 /// Continue a text with a model.

@@ -1,6 +1,6 @@
 //! `baichuan2 inspect`: what a checkpoint is, what it holds, and what it takes to run it.
 
-use crate::{
+use baichuan2::{
     checkpoint::{Checkpoint, Item},
     dtransformer::{Config, Position},
     tensor::Dtype,

@@ -1,57 +1,125 @@
-//! The command `baichuan2`: one file for each sub-command.
+//! The command: one file for each sub-command.
 
 mod chat;
+mod detokenize;
 mod fetch;
 mod generate;
 mod inspect;
 mod model;
 mod stream;
+mod tokenize;
+mod train_bpe;
 mod verify;
 
-use clap::Parser;
-use std::{io, process::ExitCode};
+use anyhow::{Context, Result, bail};
+use baichuan2::bpe::Tokenizer;
+use clap::{Args, Parser, Subcommand};
+use std::{
+    io::{self, BufWriter, Read, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Baichuan 2, algorithm by algorithm.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(name = "baichuan2", version, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(clap::Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     Generate(generate::Generate),
     Chat(chat::Chat),
+    Tokenize(tokenize::Tokenize),
+    Detokenize(detokenize::Detokenize),
+    TrainBpe(train_bpe::TrainBpe),
     Verify(verify::Verify),
     Inspect(inspect::Inspect),
     Fetch(fetch::Fetch),
 }
 
-/// Runs the command with the arguments of the process: 0 where it succeeds, 1 where it fails, 2 where it is called wrongly.
+/// Runs the command of this process: 0 when it did its work, 1 with the reasons on standard error when not, 2 for a wrong usage.
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Generate(generate) => generate.run(),
-        Command::Chat(chat) => chat.run(),
-        Command::Verify(verify) => verify.run(),
-        Command::Inspect(inspect) => inspect.run(),
-        Command::Fetch(fetch) => fetch.run(),
+        Command::Generate(command) => command.run(),
+        Command::Chat(command) => command.run(),
+        Command::Tokenize(command) => command.run(),
+        Command::Detokenize(command) => command.run(),
+        Command::TrainBpe(command) => command.run(),
+        Command::Verify(command) => command.run(),
+        Command::Inspect(command) => command.run(),
+        Command::Fetch(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            let red = anstyle::AnsiColor::Red.on_default().bold();
+            anstream::eprintln!("{red}error:{red:#} {error}");
             for cause in error.chain().skip(1) {
-                eprintln!("  because: {cause}");
+                anstream::eprintln!("  because: {cause}");
             }
             ExitCode::FAILURE
         }
     }
 }
 
-/// The reader of our output, `head` for one, has seen enough.
+/// Whether the reader of our output has gone, as in `baichuan2 … | head`.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let io = error.downcast_ref::<io::Error>();
-    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        io.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// Standard output, buffered, without colours where they do not belong. To be flushed at the end, so that no error is lost.
+fn output() -> impl Write {
+    BufWriter::new(anstream::stdout().lock())
+}
+
+/// All of standard input as text.
+fn read_standard_input() -> Result<String> {
+    let mut bytes = Vec::new();
+    io::stdin()
+        .lock()
+        .read_to_end(&mut bytes)
+        .context("cannot read standard input")?;
+    text(bytes).context("standard input")
+}
+
+/// A whole file as text.
+fn read_text(path: &Path) -> Result<String> {
+    let bytes =
+        std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    text(bytes).with_context(|| path.display().to_string())
+}
+
+fn text(bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        anyhow::anyhow!("not UTF-8 text: byte {at} belongs to no character")
+    })
+}
+
+/// Which tokenizer.
+#[derive(Args)]
+struct TokenizerArg {
+    /// A SentencePiece `.model`, a `tokenizer.json`, or a folder with one of them (`.model` first).
+    #[arg(long, short, value_name = "FILE|DIR", env = "BAICHUAN2_TOKENIZER")]
+    tokenizer: Option<PathBuf>,
+}
+
+impl TokenizerArg {
+    /// Opens it. The one place that decides what is used where none is named.
+    fn open(&self) -> Result<Tokenizer> {
+        let Some(path) = &self.tokenizer else {
+            bail!(
+                "no tokenizer: pass --tokenizer with a tokenizer.model, a tokenizer.json, or a folder that holds one \
+                 (or set BAICHUAN2_TOKENIZER)"
+            );
+        };
+        Ok(Tokenizer::open(path)?)
+    }
 }

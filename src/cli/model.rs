@@ -1,12 +1,12 @@
 //! What several commands take: a model, a prompt, and how to sample.
 
-use crate::{
+use anyhow::{Context, bail};
+use baichuan2::{
     bpe::Tokenizer,
     checkpoint::{Checkpoint, Family, GenerationConfig},
     dtransformer::Decoder,
     generation::Sampling,
 };
-use anyhow::{Context, bail};
 use std::{
     io::{self, IsTerminal, Read},
     path::{Path, PathBuf},

@@ -1,7 +1,7 @@
 //! Text on the terminal as it is generated: whole characters only, and figures at the end.
 
 use super::model::Model;
-use crate::{
+use baichuan2::{
     bpe::{Specials, StreamDecoder},
     generation::{Event, Finish, Options, Session},
 };

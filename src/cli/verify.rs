@@ -1,13 +1,13 @@
 //! `baichuan2 verify`: whether a model computes what it should.
 
 use super::model::{Model, ModelArgs};
-use crate::{
+use anstyle::{AnsiColor, Style};
+use anyhow::bail;
+use baichuan2::{
     bpe::Tokenizer,
     tensor::blas,
     verification::{self, Check, Published, Report, consistency, verify},
 };
-use anstyle::{AnsiColor, Style};
-use anyhow::bail;
 use comfy_table::{Cell, CellAlignment, Color, Table, presets::NOTHING};
 use std::{
     io::{self, IsTerminal, Write},
