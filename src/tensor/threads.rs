@@ -47,3 +47,19 @@ pub(crate) fn for_each_column_chunk<A: Send + Sync>(
         work(i * chunk, out);
     }
 }
+
+/// `work` on each item, results in the items' order.
+pub(crate) fn map<T: Send, R: Send>(
+    items: impl Iterator<Item = T>,
+    work: impl Fn(T) -> R + Send + Sync,
+) -> Vec<R> {
+    #[cfg(feature = "parallel")]
+    {
+        use rayon::prelude::*;
+        super::blas::use_calling_thread_only();
+        let items: Vec<T> = items.collect();
+        items.into_par_iter().map(work).collect()
+    }
+    #[cfg(not(feature = "parallel"))]
+    items.map(work).collect()
+}

@@ -4,7 +4,11 @@ mod adamw;
 pub mod backward;
 pub mod loss;
 mod parameters;
+mod recipe;
+mod trainer;
 
 pub use adamw::{AdamW, Moments, Schedule, clip};
 pub use backward::Batch;
 pub use parameters::{LayerParameters, Parameters};
+pub use recipe::{PositionName, Recipe, RecipeError};
+pub use trainer::{Step, Trainer, TrainerError, evaluate};
