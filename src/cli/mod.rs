@@ -1,6 +1,7 @@
 //! The command `baichuan2`: one file for each sub-command.
 
 mod chat;
+mod corpus;
 mod fetch;
 mod generate;
 mod inspect;
@@ -26,6 +27,7 @@ enum Command {
     Verify(verify::Verify),
     Inspect(inspect::Inspect),
     Fetch(fetch::Fetch),
+    Corpus(corpus::CorpusArgs),
 }
 
 /// Runs the command with the arguments of the process: 0 where it succeeds, 1 where it fails, 2 where it is called wrongly.
@@ -36,6 +38,7 @@ pub fn run() -> ExitCode {
         Command::Verify(verify) => verify.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Fetch(fetch) => fetch.run(),
+        Command::Corpus(corpus) => corpus.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

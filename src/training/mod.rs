@@ -1,3 +1,4 @@
 //! How the model is trained.
 
+pub mod corpus;
 pub mod loss;
