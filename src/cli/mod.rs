@@ -1,6 +1,7 @@
 //! The command: one file for each sub-command.
 
 mod chat;
+mod corpus;
 mod detokenize;
 mod fetch;
 mod generate;
@@ -38,6 +39,7 @@ enum Command {
     Verify(verify::Verify),
     Inspect(inspect::Inspect),
     Fetch(fetch::Fetch),
+    Corpus(corpus::CorpusArgs),
 }
 
 /// Runs the command of this process: 0 when it did its work, 1 with the reasons on standard error when not, 2 for a wrong usage.
@@ -51,6 +53,7 @@ pub fn run() -> ExitCode {
         Command::Verify(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Fetch(command) => command.run(),
+        Command::Corpus(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

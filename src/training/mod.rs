@@ -2,6 +2,7 @@
 
 mod adamw;
 pub mod backward;
+pub mod corpus;
 pub mod loss;
 mod parameters;
 mod recipe;

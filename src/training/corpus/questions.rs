@@ -1,0 +1,306 @@
+//! Who has what, who said what, and what it is in the other language.
+
+use super::{
+    draw::{Draw, TRAINING_SHARE},
+    grammar::{Language, Scene},
+    puzzles::{ENGLISH, Item, count_word},
+    words::{
+        ANIMALS, CHILDREN_EN, CHILDREN_ZH, COLORS, FOODS, FRUITS, Gender, NATURE, Noun, PETS_EN,
+        PETS_ZH, PLACES, TOYS,
+    },
+};
+
+/// A few people and a fact of each, or a story; then a question whose answer was said: mostly a name.
+pub fn recall(draw: &mut Draw) -> Item {
+    let any = |draw: &mut Draw| match draw.chance(1, 4) {
+        true => loop {
+            let before = draw.bits;
+            if let Some(item) = name_in_a_story(draw) {
+                break item;
+            }
+            draw.bits = before;
+        },
+        false => facts(draw),
+    };
+    draw.unseen(TRAINING_SHARE, any, |item: &Item| item.prompt.clone())
+}
+
+fn facts(draw: &mut Draw) -> Item {
+    let language = Language::draw(draw);
+    let names: Vec<_> = language
+        .of([CHILDREN_EN, PETS_EN], [CHILDREN_ZH, PETS_ZH])
+        .concat();
+    let k = draw.between(2, 4);
+    let people = draw.distinct(names.len(), k);
+    let fact = draw.below(3);
+    let (mut text, mut questions) = (String::new(), Vec::new());
+    let things = match fact {
+        0 => draw.distinct(TOYS.len(), k),
+        1 => draw.distinct(PLACES.len(), k),
+        _ => draw.distinct(FOODS.len(), k),
+    };
+    for (&person, &thing) in people.iter().zip(&things) {
+        let name = names[person].0;
+        match (fact, language) {
+            (0, _) => {
+                let (toy, color) = (&TOYS[thing], draw.pick(COLORS));
+                let (zh_color, measure) = (color.zh, toy.measure);
+                text += &match language {
+                    Language::English => format!("{name} has a {} {}. ", color.en, toy.en),
+                    Language::Chinese => format!("{name}有一{measure}{zh_color}的{}。", toy.zh),
+                };
+                questions.push(language.of(
+                    [
+                        (format!("Who has the {}?", toy.en), format!(" {name}.")),
+                        (
+                            format!("What does {name} have?"),
+                            format!(" A {} {}.", color.en, toy.en),
+                        ),
+                    ],
+                    [
+                        (format!("谁有{}？", toy.zh), format!("{name}。")),
+                        (
+                            format!("{name}有什么？"),
+                            format!("一{measure}{zh_color}的{}。", toy.zh),
+                        ),
+                    ],
+                ));
+            }
+            (1, _) => {
+                let place = &PLACES[thing];
+                text += &match language {
+                    Language::English => format!("{name} is {}. ", place.en),
+                    Language::Chinese => format!("{name}在{}。", place.zh),
+                };
+                questions.push(language.of(
+                    [
+                        (format!("Who is {}?", place.en), format!(" {name}.")),
+                        (
+                            format!("Where is {name}?"),
+                            format!(" {}.", capital(place.en)),
+                        ),
+                    ],
+                    [
+                        (format!("谁在{}？", place.zh), format!("{name}。")),
+                        (format!("{name}在哪里？"), format!("在{}。", place.zh)),
+                    ],
+                ));
+            }
+            _ => {
+                let food = &FOODS[thing];
+                text += &match language {
+                    Language::English => format!("{name} likes {}. ", food.plural),
+                    Language::Chinese => format!("{name}喜欢吃{}。", food.zh),
+                };
+                questions.push(language.of(
+                    [
+                        (format!("Who likes {}?", food.plural), format!(" {name}.")),
+                        (
+                            format!("What does {name} like?"),
+                            format!(" {}.", capital(food.plural)),
+                        ),
+                    ],
+                    [
+                        (format!("谁喜欢吃{}？", food.zh), format!("{name}。")),
+                        (format!("{name}喜欢吃什么？"), format!("{}。", food.zh)),
+                    ],
+                ));
+            }
+        }
+    }
+    // Mostly the name is asked for.
+    let asked = draw.pick(&questions).clone();
+    let (question, answer) = &asked[usize::from(draw.chance(1, 4))];
+    Item::new(format!("{}\n{question}", text.trim_end()), answer)
+}
+
+/// A story, and what one of its people is called; nothing where that is not to be told from what they are.
+fn name_in_a_story(draw: &mut Draw) -> Option<Item> {
+    let language = Language::draw(draw);
+    let mut scene = Scene::new(draw, language);
+    let story = scene.tell("{story}");
+    let (hero, friend) = (scene.person(0), scene.person(1));
+    let (whose, other) = match scene.draw.chance(1, 2) {
+        true => (hero, friend),
+        false => (friend, hero),
+    };
+    let (who, who_else) = (whose.who(language), other.who(language));
+    let is_named = story.contains(who) && story.contains(whose.name);
+    let question = language.of(
+        format!("What was the name of the {who}?"),
+        format!("{who}叫什么名字？"),
+    );
+    let answer = language.of(format!(" {}.", whose.name), format!("{}。", whose.name));
+    (is_named && who != who_else).then(|| Item::new(format!("{story}\n{question}"), answer))
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+/// Two people say something; then what one of them said, word for word.
+pub fn quotation(draw: &mut Draw) -> Item {
+    let any = |draw: &mut Draw| {
+        let language = Language::draw(draw);
+        let mut scene = Scene::new(draw, language);
+        let names = [0, 1].map(|i| scene.person(i).name);
+        let said = [0, 1].map(|_| Scene::new(draw, language).tell("{remark}"));
+        let asked = draw.below(2);
+        let ([a, b], [x, y], name, remark) = (names, &said, names[asked], &said[asked]);
+        match language {
+            Language::English => Item::new(
+                format!("{a} said, \"{x}\" {b} said, \"{y}\"\nWhat did {name} say? {name} said,"),
+                format!(" \"{remark}\""),
+            ),
+            // Cut after the quotation mark, which may be one token with the colon.
+            Language::Chinese => Item::new(
+                format!("{a}说：“{x}”{b}说：“{y}”\n{name}说了什么？{name}说：“"),
+                format!("{remark}”"),
+            ),
+        }
+    };
+    draw.unseen(TRAINING_SHARE, any, |item: &Item| item.text())
+}
+
+/// Nouns of the word list, in both languages.
+pub fn dictionary() -> impl Iterator<Item = &'static Noun> {
+    let foods = FOODS.iter().skip(FRUITS.len());
+    let places = ANIMALS.iter().chain(TOYS).chain(FRUITS);
+    places.chain(foods).chain(NATURE).chain(COLORS)
+}
+
+/// A sentence in both languages: English, Chinese.
+pub fn sentence(draw: &mut Draw) -> [String; 2] {
+    const VERBS: [[&str; 2]; 6] = [
+        ["sings", "唱歌"],
+        ["sleeps", "睡觉"],
+        ["runs", "跑步"],
+        ["swims", "游泳"],
+        ["dances", "跳舞"],
+        ["plays", "玩"],
+    ];
+    const PEOPLE: [[&str; 2]; 6] = [
+        ["I have", "我有"],
+        ["You have", "你有"],
+        ["He has", "他有"],
+        ["She has", "她有"],
+        ["We have", "我们有"],
+        ["They have", "他们有"],
+    ];
+    match draw.below(5) {
+        0 => {
+            let (color, animal, place) = (draw.pick(COLORS), draw.pick(ANIMALS), draw.pick(PLACES));
+            [
+                format!("The {} {} is {}.", color.en, animal.en, place.en),
+                format!("{}的{}在{}。", color.zh, animal.zh, place.zh),
+            ]
+        }
+        1 => {
+            let ([en, zh], color, toy) = (draw.pick(&PEOPLE), draw.pick(COLORS), draw.pick(TOYS));
+            [
+                format!("{en} a {} {}.", color.en, toy.en),
+                format!("{zh}一{}{}的{}。", toy.measure, color.zh, toy.zh),
+            ]
+        }
+        2 => {
+            let (animal, [en, zh], place) =
+                (draw.pick(ANIMALS), draw.pick(&VERBS), draw.pick(PLACES));
+            [
+                format!("The {} {en} {}.", animal.en, place.en),
+                format!("{}在{}{zh}。", animal.zh, place.zh),
+            ]
+        }
+        3 => {
+            let (n, animal, place) = (draw.between(2, 9), draw.pick(ANIMALS), draw.pick(PLACES));
+            [
+                format!("There are {} {} {}.", ENGLISH[n], animal.plural, place.en),
+                format!(
+                    "{}有{}{}{}。",
+                    place.zh,
+                    count_word(n),
+                    animal.measure,
+                    animal.zh
+                ),
+            ]
+        }
+        _ => {
+            let ([en, zh], n, food) = (draw.pick(&PEOPLE), draw.between(2, 9), draw.pick(FOODS));
+            [
+                format!("{en} {} {}.", ENGLISH[n], food.plural),
+                format!("{zh}{}{}{}。", count_word(n), food.measure, food.zh),
+            ]
+        }
+    }
+}
+
+/// `英文：…` and `中文：…`, either first.
+pub fn translation(draw: &mut Draw) -> Item {
+    let [en, zh] = draw.unseen(TRAINING_SHARE, sentence, |pair| pair[0].clone());
+    match draw.chance(1, 2) {
+        true => Item::new(format!("英文：{en}\n中文："), zh),
+        false => Item::new(format!("中文：{zh}\n英文："), en),
+    }
+}
+
+/// Sentences or words in both languages.
+pub fn translation_document(draw: &mut Draw) -> String {
+    if draw.chance(2, 3) {
+        let k = draw.between(1, 3);
+        let items: Vec<_> = (0..k).map(|_| translation(draw).text()).collect();
+        return items.join("\n");
+    }
+    let words: Vec<_> = dictionary().collect();
+    let k = draw.between(4, 8);
+    let chosen = draw.distinct(words.len(), k);
+    let english_first = draw.chance(1, 2);
+    let lines = chosen.into_iter().map(|i| match english_first {
+        true => format!("{} = {}", words[i].en, words[i].zh),
+        false => format!("{} = {}", words[i].zh, words[i].en),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A sum told as a tale: the equation decides the numbers.
+pub fn tale_of_a_sum(draw: &mut Draw) -> String {
+    let language = Language::draw(draw);
+    let equation = super::puzzles::Equation::draw(draw);
+    let (a, b, result) = (equation.a, equation.b, equation.result());
+    let names = language.of(CHILDREN_EN, CHILDREN_ZH);
+    let two = draw.distinct(names.len(), 2);
+    let (&(name, gender), &(other, _)) = (&names[two[0]], &names[two[1]]);
+    let food = draw.pick(FOODS);
+    let s = |n: usize| format!("{n} {}", if n == 1 { food.en } else { food.plural });
+    let (measure, zh) = (food.measure, food.zh);
+    match (language, equation.plus) {
+        (Language::English, true) => {
+            let (him, he) = match gender {
+                Gender::He => ("him", "he"),
+                Gender::She => ("her", "she"),
+            };
+            format!(
+                "{name} has {}. {other} gives {him} {b} more. Now {he} has {}.",
+                s(a),
+                s(result)
+            )
+        }
+        (Language::English, false) => {
+            let he = match gender {
+                Gender::He => "he",
+                Gender::She => "she",
+            };
+            format!(
+                "{name} has {} and gives {other} {b}. Now {he} has {}.",
+                s(a),
+                s(result)
+            )
+        }
+        (Language::Chinese, true) => format!(
+            "{name}有{a}{measure}{zh}。{other}又给了{name}{b}{measure}。现在{name}有{result}{measure}{zh}。"
+        ),
+        (Language::Chinese, false) => format!(
+            "{name}有{a}{measure}{zh}，给了{other}{b}{measure}。现在{name}有{result}{measure}{zh}。"
+        ),
+    }
+}
