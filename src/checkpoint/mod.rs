@@ -35,9 +35,9 @@ pub use config::{
 };
 pub use error::{Error, Problem, Problems, UnsupportedDtype};
 pub use pickle::PickleError;
-#[cfg(feature = "files")]
-pub use safetensors::write_safetensors;
 pub use safetensors::{SafetensorsError, read_safetensors};
+#[cfg(feature = "files")]
+pub use safetensors::{write_safetensors, write_stored};
 pub use torch::{TorchError, read_torch};
 
 use crate::{

@@ -129,7 +129,7 @@ fn stored(info: TensorInfo, bytes: Bytes) -> Result<StoredTensor, UnsupportedDty
     tensor.ok_or(unsupported)
 }
 
-/// Writes arrays as a safetensors file in f32, whole or not at all: into a temporary file beside `path` that then takes its place.
+/// Writes arrays as a safetensors file in f32. See [`write_stored`].
 ///
 /// # Errors
 /// Two arrays of one name, or a folder that cannot be written.
@@ -138,12 +138,24 @@ pub fn write_safetensors(
     path: impl AsRef<std::path::Path>,
     arrays: impl IntoIterator<Item = (String, ndarray::ArrayD<f32>)>,
 ) -> Result<(), SafetensorsError> {
+    let stored = |(name, array): (String, ndarray::ArrayD<f32>)| (name, StoredTensor::from(array));
+    write_stored(path, arrays.into_iter().map(stored))
+}
+
+/// Writes tensors as a safetensors file, whole or not at all: into a temporary file beside `path` that then takes its place.
+///
+/// # Errors
+/// Two tensors of one name, or a folder that cannot be written.
+#[cfg(feature = "files")]
+pub fn write_stored(
+    path: impl AsRef<std::path::Path>,
+    tensors: impl IntoIterator<Item = (String, StoredTensor)>,
+) -> Result<(), SafetensorsError> {
     let path = path.as_ref();
-    let mut tensors = indexmap::IndexMap::new();
-    for (name, array) in arrays {
-        let tensor = View(StoredTensor::from(array));
-        match tensors.entry(name) {
-            indexmap::map::Entry::Vacant(entry) => entry.insert(tensor),
+    let mut views = indexmap::IndexMap::new();
+    for (name, tensor) in tensors {
+        match views.entry(name) {
+            indexmap::map::Entry::Vacant(entry) => entry.insert(View(tensor)),
             indexmap::map::Entry::Occupied(entry) => {
                 return Err(SafetensorsError::Duplicate(entry.key().clone()));
             }
@@ -151,7 +163,7 @@ pub fn write_safetensors(
     }
     // Readers of other projects refuse a file that does not say whose convention its shapes follow.
     let format = [("format".to_owned(), "pt".to_owned())].into();
-    safetensors::serialize_to_file(tensors, Some(format), path).map_err(|reason| {
+    safetensors::serialize_to_file(views, Some(format), path).map_err(|reason| {
         SafetensorsError::Write {
             path: path.to_owned(),
             reason,

@@ -9,7 +9,9 @@ mod inspect;
 mod model;
 mod stream;
 mod tokenize;
+mod train;
 mod train_bpe;
+mod train_plot;
 mod verify;
 
 use anyhow::{Context, Result, bail};
@@ -36,6 +38,7 @@ enum Command {
     Tokenize(tokenize::Tokenize),
     Detokenize(detokenize::Detokenize),
     TrainBpe(train_bpe::TrainBpe),
+    Train(train::Train),
     Verify(verify::Verify),
     Inspect(inspect::Inspect),
     Fetch(fetch::Fetch),
@@ -50,6 +53,7 @@ pub fn run() -> ExitCode {
         Command::Tokenize(command) => command.run(),
         Command::Detokenize(command) => command.run(),
         Command::TrainBpe(command) => command.run(),
+        Command::Train(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Fetch(command) => command.run(),

@@ -14,6 +14,23 @@ pub const USER: u32 = 195;
 /// Starts an assistant's message.
 pub const ASSISTANT: u32 = 196;
 
+/// Names for ids 3 to 196 of a tokenizer of one's own, so that the chat tokens have the ids and the names of the real one:
+/// `<reserved_106>` (user) is 195, `<reserved_107>` (assistant) 196.
+///
+/// ```
+/// let symbols = baichuan2::generation::chat::symbols();
+/// assert_eq!((symbols[195 - 3].as_str(), symbols[196 - 3].as_str()), ("<reserved_106>", "<reserved_107>"));
+/// assert_eq!(symbols.len(), 194);
+/// ```
+pub fn symbols() -> Vec<String> {
+    // The real ones before `<reserved_0>` are marks of its data.
+    let reserved = |id: u32| match id.checked_sub(USER - 106) {
+        Some(n) => format!("<reserved_{n}>"),
+        None => format!("<unused_{id}>"),
+    };
+    (3..=ASSISTANT).map(reserved).collect()
+}
+
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -226,6 +226,31 @@ impl StoredTensor {
     }
 }
 
+impl StoredTensor {
+    /// An array in another number format, each number rounded to the nearest, of two as near to the even one.
+    ///
+    /// ```
+    /// use baichuan2::tensor::{Dtype, StoredTensor};
+    /// let third = ndarray::arr1(&[1.0_f32 / 3.0]).into_dyn();
+    /// assert_eq!(StoredTensor::rounded(third, Dtype::BF16).to_vector("third")?, ndarray::array![0.333984375]);
+    /// # Ok::<(), baichuan2::tensor::ShapeError>(())
+    /// ```
+    pub fn rounded(array: ArrayD<f32>, dtype: Dtype) -> Self {
+        let halves =
+            |round: fn(f32) -> [u8; 2]| array.iter().flat_map(|&x| round(x)).collect::<Vec<u8>>();
+        let bytes = match dtype {
+            Dtype::F32 => return array.into(),
+            Dtype::F16 => halves(|x| f16::from_f32(x).to_le_bytes()),
+            Dtype::BF16 => halves(|x| bf16::from_f32(x).to_le_bytes()),
+        };
+        StoredTensor {
+            dtype,
+            shape: array.shape().to_vec(),
+            bytes: bytes.into(),
+        }
+    }
+}
+
 impl From<ArrayD<f32>> for StoredTensor {
     fn from(array: ArrayD<f32>) -> Self {
         let shape = array.shape().to_vec();

@@ -3,6 +3,8 @@
 mod adamw;
 pub mod backward;
 pub mod corpus;
+#[cfg(feature = "files")]
+pub mod export;
 pub mod loss;
 mod parameters;
 mod recipe;
