@@ -6,8 +6,12 @@
 pub mod alibi;
 pub mod attention;
 pub mod checkpoint;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod dtransformer;
 pub mod generation;
+#[cfg(feature = "picture")]
+pub mod picture;
 pub mod probe;
 pub mod rms_norm;
 pub mod rope;
