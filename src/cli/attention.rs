@@ -184,8 +184,12 @@ impl Attention {
         }
         let figure = self.figure(&maps, tokens.labels);
 
-        let mut out = anstream::stdout().lock();
         let (width, ink) = self.screen();
+        let color = match ink {
+            Ink::Shading => anstream::ColorChoice::Never,
+            _ => anstream::ColorChoice::Always,
+        };
+        let mut out = anstream::AutoStream::new(std::io::stdout(), color).lock();
         write!(out, "{}", terminal(&figure, width, ink))?;
         write!(out, "{}", facts(&figure))?;
         out.flush()?;
@@ -270,7 +274,7 @@ impl Attention {
             .map_or("all layers".into(), |layer| format!("layer {layer}"));
         let columns = match (all_layers, all_heads) {
             (true, true) => panels.len() / maps.seen.len().max(1),
-            _ => (panels.len() as f64).sqrt().ceil() as usize,
+            _ => side_by_side(panels.len()),
         };
         let path = self
             .model
@@ -316,6 +320,13 @@ impl Attention {
         };
         (width.into(), ink)
     }
+}
+
+/// How many of `n` panels stand side by side: about as many as below each other, and if possible in full rows.
+fn side_by_side(n: usize) -> usize {
+    let square = n.isqrt() + usize::from(n.isqrt().pow(2) < n);
+    let full = (square..=2 * square).find(|columns| n.is_multiple_of(*columns));
+    full.unwrap_or(square).max(1)
 }
 
 /// What is kept of a layer's heads.

@@ -89,6 +89,12 @@ impl Trace {
         }
         let mut out = std::io::stdout().lock();
         writeln!(out, "{}", summary_table(&watch.summaries))?;
+        if watch.summaries.iter().any(|(_, s)| s.min == f32::MIN) {
+            writeln!(
+                out,
+                "\nin attn_scores_masked a hidden key has the lowest finite number"
+            )?;
+        }
         if let Some((name, s)) = &watch.first_broken {
             writeln!(
                 out,

@@ -17,7 +17,7 @@ pub struct Panel {
 pub struct Figure {
     /// Stands above all.
     pub title: String,
-    /// The tokens, `[keys]`; the queries are the last of them.
+    /// The tokens as [`visible`] shows them, `[keys]`; the queries are the last of them.
     pub labels: Vec<String>,
     /// The maps, all of one shape.
     pub panels: Vec<Panel>,

@@ -32,11 +32,11 @@ impl Scale {
         shade.clamp(0.0, 1.0)
     }
 
-    /// What the ends of a legend stand for.
-    pub fn ends(self) -> [&'static str; 2] {
+    /// The weights, or shares of a weight, that a legend names at the shades 0, ½ and 1.
+    pub fn ticks(self) -> [&'static str; 3] {
         match self {
-            Scale::Linear | Scale::Row => ["0", "1"],
-            Scale::Log => ["≤ 0.0001", "1"],
+            Scale::Linear | Scale::Row => ["0", "0.5", "1"],
+            Scale::Log => ["≤ 0.0001", "0.01", "1"],
         }
     }
 
@@ -178,6 +178,17 @@ mod tests {
             prop_assert!(pooled.nrows() <= rows.max(1) && pooled.ncols() <= cols.max(1));
             let whole = pool_max(map.view(), map.nrows(), map.ncols() + 3);
             prop_assert_eq!(whole, map);
+        }
+    }
+
+    /// Catches: a legend that names another weight than the one of its shade.
+    #[test]
+    fn legends_name_the_weight_of_a_shade() {
+        for scale in [Scale::Linear, Scale::Log, Scale::Row] {
+            for (tick, shade) in scale.ticks().into_iter().zip([0.0, 0.5, 1.0]) {
+                let w: f32 = tick.trim_start_matches("≤ ").parse().unwrap();
+                assert!((scale.shade(w, 1.0) - shade).abs() < 1e-6);
+            }
         }
     }
 

@@ -26,7 +26,7 @@ const UPRIGHT: usize = 8;
 /// Cells across a small multiple, at the most.
 const SMALL: usize = 32;
 
-/// The figure as lines of text, none wider than `width` columns as long as `width` is at least 40.
+/// The figure as lines of text; maps are no wider than `width` columns, as long as that is at least 40.
 ///
 /// One map of few tokens has cells of two columns and its tokens at both sides. Where that does not fit, a cell is one column wide and half a
 /// line high, and where that does not fit either, maps are [pooled](pool_max), and a line says so.
@@ -74,7 +74,8 @@ fn single(figure: &Figure, shades: Array2<f32>, width: usize, ink: Ink, out: &mu
         // The query of a line, or the first of several.
         let query = figure.first_query() + i * queries / count;
         let name = padded(figure.label(query), names);
-        let _ = writeln!(out, "{query:>digits$} {name} {line}");
+        let line = format!("{query:>digits$} {name} {line}");
+        let _ = writeln!(out, "{}", line.trim_end());
     }
     say_if_pooled(figure, [rows, cols], wide, ink, out);
 }
@@ -237,34 +238,26 @@ fn upright_names(figure: &Figure, side: usize, out: &mut String) {
     }
 }
 
-/// The position of every tenth column.
+/// The position of every tenth column, as far as there is room for it.
 fn positions(keys: usize, cols: usize, side: usize, out: &mut String) {
     let mut line = " ".repeat(side);
     for col in (0..cols).step_by(10) {
-        let _ = write!(line, "{:<10}", col * keys / cols);
+        let position = (col * keys / cols).to_string();
+        if col + position.len() <= cols {
+            let _ = write!(line, "{position:<10}");
+        }
     }
-    // The last may reach over the edge by its own digits only if there is room for it.
-    let line: String = line.chars().take(side + cols).collect();
     let _ = writeln!(out, "{}", line.trim_end());
 }
 
 fn legend(figure: &Figure, ink: Ink, out: &mut String) {
-    let [low, high] = figure.scale.ends();
-    let steps = if ink == Ink::Shading {
-        SHADING.len()
-    } else {
-        32
-    };
-    let bar = Array2::from_shape_fn((1, steps), |(_, i)| i as f32 / (steps - 1) as f32);
-    let bar: String = match ink {
+    let [low, _, high] = figure.scale.ticks();
+    let bar = match ink {
         Ink::Shading => SHADING.iter().collect(),
-        _ => bar
-            .iter()
-            .map(|&shade| {
-                let color = figure.colors.rgb(shade).map(|rgb| terminal_color(rgb, ink));
-                styled(Style::new().bg_color(color), " ")
-            })
-            .collect(),
+        _ => {
+            let bar = Array2::from_shape_fn((2, 32), |(_, i)| i as f32 / 31.0);
+            draw(bar.view(), figure.colors, ink, false).concat()
+        }
     };
     let _ = writeln!(out, "{low} {bar} {high}  {}", figure.meaning());
 }
@@ -285,4 +278,102 @@ fn padded(text: &str, width: usize) -> String {
         used += c_width;
     }
     cut + &" ".repeat(width.saturating_sub(used))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::{Panel, Scale, testing::figure};
+    use proptest::prelude::*;
+
+    /// What is seen of a line: without the orders that set its colours.
+    fn seen(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
+    /// Catches: names that do not line up with their rows and columns, Chinese ones above all; hidden keys drawn as weights of 0.
+    #[test]
+    fn names_stand_beside_their_cells() {
+        let figure = Figure {
+            title: "a head".into(),
+            labels: ["<s>", "你", "▁好吗"].map(String::from).to_vec(),
+            panels: vec![Panel {
+                title: String::new(),
+                weights: ndarray::array![[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.25, 0.75]],
+            }],
+            scale: Scale::Linear,
+            ..figure(3, 1)
+        };
+        let expected = "\
+a head
+        <   ▁
+        s   好
+        > 你吗
+0 <s>   ██
+1 你    ▒▒▒▒
+2 ▁好吗 ··░░▓▓
+0 ·░▒▓█ 1  attention weight
+";
+        assert_eq!(terminal(&figure, 80, Ink::Shading), expected);
+        let colored = terminal(&figure, 80, Ink::TrueColor);
+        assert!(
+            colored.contains("\u{1b}[48;2;253;231;37m  \u{1b}[0m"),
+            "{colored:?}"
+        );
+        assert!(!terminal(&figure, 80, Ink::Shading).contains('\u{1b}'));
+    }
+
+    /// Catches: the wrong half of a block, a last line without its lower half, pooling where there is room.
+    #[test]
+    fn half_blocks_hold_two_queries_a_line() {
+        let shades = ndarray::array![[0.0, f32::NAN], [1.0, f32::NAN], [1.0, 0.0]];
+        let lines = draw(shades.view(), Colors::Viridis, Ink::TrueColor, false);
+        assert_eq!(lines.len(), 2);
+        let dark = "68;1;84";
+        let bright = "253;231;37";
+        assert!(
+            lines[0].contains(&format!("38;2;{dark}"))
+                && lines[0].contains(&format!("48;2;{bright}"))
+        );
+        assert_eq!(seen(&lines[0]), "▀ ");
+        assert_eq!(seen(&lines[1]), "▀▀");
+        assert!(!lines[1].contains("48;2"));
+    }
+
+    #[test]
+    fn pooling_is_told() {
+        let text = terminal(&figure(300, 1), 80, Ink::TrueColor);
+        assert!(
+            text.contains("pooled: 300 queries × 300 keys in 71 × 71 cells"),
+            "{text}"
+        );
+        assert!(!terminal(&figure(60, 1), 80, Ink::TrueColor).contains("pooled"));
+    }
+
+    #[test]
+    fn colours_of_the_cube_are_near() {
+        let index = |rgb| match terminal_color(rgb, Ink::Indexed) {
+            Color::Ansi256(color) => color.0,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(index([0, 0, 0]), 16);
+        assert_eq!(index([255, 255, 255]), 231);
+        assert_eq!(index([95, 135, 175]), 16 + 36 + 12 + 3);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// Catches: lines that the terminal would break, in any size, ink and number of panels; rows that are lost.
+        #[test]
+        fn no_line_is_too_wide(tokens in 1..90_usize, panels in 1..5_usize, width in 48..130_usize, ink in 0..3_usize) {
+            let ink = [Ink::TrueColor, Ink::Indexed, Ink::Shading][ink];
+            let mut figure = figure(tokens, panels);
+            figure.columns = 2;
+            figure.labels = (0..tokens).map(|i| "你好▁a".repeat(i % 4)).collect();
+            for line in seen(&terminal(&figure, width, ink)).lines() {
+                let is_note = line.starts_with("pooled") || line.contains("attention weight");
+                prop_assert!(is_note || line.width() <= width, "{} > {width}: {line}", line.width());
+            }
+        }
+    }
 }
