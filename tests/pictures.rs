@@ -71,7 +71,12 @@ fn trace_writes_what_the_shipped_code_computes() {
         trace
             .args(["--ids", &list(&ids_of(size)), "--out"])
             .arg(&out);
-        trace.assert().success().stdout(contains("layers.1.mlp"));
+        let table = trace.assert().success();
+        let table = String::from_utf8_lossy(&table.get_output().stdout).into_owned();
+        let names = table.lines().skip(1).map_while(|l| l.split(' ').next());
+        let names: Vec<&str> = names.take_while(|name| !name.is_empty()).collect();
+        let expected: Vec<String> = Site::all(2).map(|site| site.to_string()).collect();
+        assert_eq!(names, expected, "{size}: in the order of the pass");
 
         let ours: std::collections::HashMap<_, _> = read_f32(&out).into_iter().collect();
         let mut worst: f32 = 0.0;
@@ -434,6 +439,22 @@ fn help_has_examples() {
         let help = cmd.args([command, "--help"]).assert().success();
         help.stdout(contains("Examples:").and(contains(format!("baichuan2 {command} --model"))));
     }
+}
+
+/// Catches: a panic, or an error, where the reader of the output has seen enough.
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_baichuan2"))
+        .args(["trace", "--ids", "1,2", "--model"])
+        .arg(golden("tiny7b"))
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert!(ended.status.success());
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
 }
 
 /// A trained model with grouped queries. Catches: a query head drawn with the weights of its group's first head.

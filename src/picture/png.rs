@@ -87,10 +87,15 @@ pub fn png(figure: &Figure) -> Result<Vec<u8>, ImageError> {
     encode(&image)
 }
 
-/// Shades as a PNG file of one pixel a cell.
-pub(super) fn bare_png(shades: ArrayView2<f32>, colors: Colors) -> Result<Vec<u8>, ImageError> {
-    let mut image = RgbImage::new(pixels(shades.ncols())?, pixels(shades.nrows())?);
-    paint(&mut image, shades, colors, [0, 0], [1, 1]);
+/// Shades as a PNG file of `cell × cell` pixels for each, with nothing around them.
+pub(super) fn bare_png(
+    shades: ArrayView2<f32>,
+    colors: Colors,
+    cell: usize,
+) -> Result<Vec<u8>, ImageError> {
+    let [height, width] = [shades.nrows(), shades.ncols()].map(|n| n.saturating_mul(cell));
+    let mut image = RgbImage::new(pixels(width)?, pixels(height)?);
+    paint(&mut image, shades, colors, [0, 0], [cell, cell]);
     encode(&image)
 }
 
@@ -149,7 +154,7 @@ mod tests {
     #[test]
     fn every_length_gives_a_picture_of_sensible_size() {
         let mut sizes = Vec::new();
-        for tokens in [1, 8, 100, 1100, 5000] {
+        for tokens in [1, 8, 100, 1100, 4200] {
             sizes.push(size(&png(&figure(tokens, 1)).unwrap()));
         }
         // cells of 48, 48, 10 and 1 pixels; then 4,096 pooled ones; 72 of margins and bar, 32 of margins

@@ -108,6 +108,9 @@ pub fn pool_max(map: ArrayView2<f32>, rows: usize, cols: usize) -> Array2<f32> {
         cols.clamp(1, all_cols.max(1)),
     );
     let shape = (rows.min(all_rows), cols.min(all_cols));
+    if shape == map.dim() {
+        return map.to_owned();
+    }
     Array2::from_shape_fn(shape, |(r, c)| {
         let block = map.slice(s![
             r * all_rows / rows..(r + 1) * all_rows / rows,

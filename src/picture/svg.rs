@@ -51,7 +51,8 @@ pub fn svg(figure: &Figure) -> Result<String, ImageError> {
     let named = single && longest <= CELLS;
 
     let cell = if single {
-        (960.0 / longest as f64).min(22.0)
+        let cell = (960.0 / longest as f64).min(22.0);
+        if cell > 1.0 { cell.floor() } else { cell }
     } else {
         (1600.0 / columns as f64).clamp(60.0, 240.0) / longest as f64
     };
@@ -71,7 +72,11 @@ pub fn svg(figure: &Figure) -> Result<String, ImageError> {
     let inner_width = columns as f64 * (width + gap) - gap;
     let inner_height = rows as f64 * (height + head + gap);
     let legend_left = left + inner_width.max(0.0) + 24.0;
-    let meaning = figure.meaning();
+    let room = (EMBEDDED / columns).max(CELLS);
+    let meaning = match longest > room {
+        true => format!("{}; each cell is the largest of several", figure.meaning()),
+        false => figure.meaning(),
+    };
     let titles = [figure.title.width(), meaning.width()].map(|w| w as f64 * 8.0);
     let total_width = (legend_left + 100.0).max(titles[0].max(titles[1]) + 2.0 * MARGIN);
     let total_height = top + inner_height.max(140.0) + MARGIN;
@@ -103,7 +108,9 @@ pub fn svg(figure: &Figure) -> Result<String, ImageError> {
         group = if vector {
             group.add(cells(figure, panel, [x, y], cell))
         } else {
-            group.add(picture(figure, panel, [x, y], [width, height])?)
+            let shades = figure.shades(panel);
+            let shades = pool_max(shades.view(), room, room);
+            group.add(picture(figure, shades, [x, y], [width, height])?)
         };
         body = body.add(group);
     }
@@ -192,13 +199,13 @@ fn cells(figure: &Figure, panel: &Panel, [x, y]: [f64; 2], cell: f64) -> Group {
 /// The whole map as one embedded picture.
 fn picture(
     figure: &Figure,
-    panel: &Panel,
+    shades: Array2<f32>,
     [x, y]: [f64; 2],
     [width, height]: [f64; 2],
 ) -> Result<Image, ImageError> {
-    let room = (EMBEDDED / figure.columns.max(1)).max(64);
-    let shades: Array2<f32> = pool_max(figure.shades(panel).view(), room, room);
-    let data = BASE64_STANDARD.encode(bare_png(shades.view(), figure.colors)?);
+    // As large as it is shown, for programs that blur what they enlarge.
+    let zoom = (width / shades.ncols().max(1) as f64).ceil().max(1.0);
+    let data = BASE64_STANDARD.encode(bare_png(shades.view(), figure.colors, zoom as usize)?);
     Ok(Image::new()
         .set("x", rounded(x))
         .set("y", rounded(y))
@@ -304,7 +311,12 @@ mod tests {
         let data = BASE64_STANDARD
             .decode(data.split_once('"').unwrap().0)
             .unwrap();
-        assert_eq!(image::load_from_memory(&data).unwrap().width(), 200);
+        let embedded = image::load_from_memory(&data).unwrap();
+        assert_eq!(
+            embedded.width(),
+            4 * 200,
+            "four pixels a cell, as it is shown"
+        );
         let many = svg(&Figure {
             columns: 8,
             ..figure(60, 32)
