@@ -9,6 +9,8 @@ pub mod bpe;
 pub mod checkpoint;
 pub mod dtransformer;
 pub mod generation;
+#[cfg(feature = "picture")]
+pub mod picture;
 pub mod probe;
 pub mod rms_norm;
 pub mod rope;

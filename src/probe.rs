@@ -3,6 +3,10 @@
 //! A [`Probe`] handed to the pass is shown each intermediate as it is made, under the name of the shipped model's module. Without one
 //! nothing is copied, named or kept. [`Trace`] is the probe that keeps them all.
 
+mod summary;
+
+pub use summary::Summary;
+
 use indexmap::IndexMap;
 use ndarray::{ArrayD, ArrayView, ArrayViewD, Dimension};
 use std::fmt;
@@ -55,6 +59,43 @@ pub enum LayerSite {
     Mlp,
     /// The stream after the layer, `[tokens, d]`.
     Out,
+}
+
+impl Site {
+    /// Every place of a decoder of `layers` layers, in the order in which they are passed.
+    ///
+    /// ```
+    /// use baichuan2::probe::Site;
+    /// let names: Vec<String> = Site::all(2).map(|site| site.to_string()).collect();
+    /// assert_eq!(names.len(), 29);
+    /// assert_eq!(names[..2], ["embed", "layers.0.input_layernorm"]);
+    /// ```
+    pub fn all(layers: usize) -> impl Iterator<Item = Site> {
+        let of_layer = |layer| LayerSite::ALL.map(|site| Site::Layer(layer, site));
+        [Site::Embed]
+            .into_iter()
+            .chain((0..layers).flat_map(of_layer))
+            .chain([Site::FinalNorm, Site::Logits])
+    }
+}
+
+impl LayerSite {
+    /// Every place of a layer, in the order in which they are passed.
+    pub const ALL: [LayerSite; 13] = [
+        LayerSite::InputLayernorm,
+        LayerSite::WPack,
+        LayerSite::QRot,
+        LayerSite::KRot,
+        LayerSite::AttnScoresMasked,
+        LayerSite::AttnProbs,
+        LayerSite::AttnConcat,
+        LayerSite::SelfAttn,
+        LayerSite::PostAttentionLayernorm,
+        LayerSite::GateProj,
+        LayerSite::UpProj,
+        LayerSite::Mlp,
+        LayerSite::Out,
+    ];
 }
 
 impl fmt::Display for Site {

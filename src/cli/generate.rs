@@ -1,7 +1,8 @@
 //! `baichuan2 generate`: continue a text.
 
 use super::{
-    model::{Model, ModelArgs, PromptArgs, SamplingArgs, describe},
+    model::{Model, ModelArgs, SamplingArgs, describe},
+    prompt::Prompt,
     stream::{after_prompt, answer, start_listening},
 };
 use anstyle::{AnsiColor, Style};
@@ -23,7 +24,7 @@ pub struct Generate {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
-    prompt: PromptArgs,
+    prompt: Prompt,
     /// How many tokens to add at most; by default the text is continued to 200 tokens, prompt included, and by 100 at the least.
     #[arg(long, value_name = "N")]
     max_new_tokens: Option<usize>,
@@ -52,7 +53,7 @@ impl Generate {
         let model = Model::open(&self.model.model)?;
         let prompt = self.prompt.ids(&model)?;
         let written = prompt.len()
-            - usize::from(prompt.first().copied() == model.bos()? && self.prompt.ids.is_none());
+            - usize::from(prompt.first().copied() == model.bos() && !self.prompt.is_ids());
         let default = DEFAULT_LENGTH
             .saturating_sub(written)
             .max(DEFAULT_LENGTH / 2);
@@ -62,7 +63,7 @@ impl Generate {
             max_new_tokens: self.max_new_tokens.unwrap_or(default),
             stop: model.eos(),
         };
-        let decoder = if model.tokenizer().is_ok() && self.prompt.ids.is_none() {
+        let decoder = if model.tokenizer().is_ok() && !self.prompt.is_ids() {
             let (decoder, text) = after_prompt(&model, &prompt)?;
             if !self.no_prompt {
                 let mut out = anstream::stdout().lock();

@@ -1,5 +1,6 @@
 //! The command: one file for each sub-command.
 
+mod attention;
 mod chat;
 mod corpus;
 mod detokenize;
@@ -7,8 +8,11 @@ mod fetch;
 mod generate;
 mod inspect;
 mod model;
+mod output;
+mod prompt;
 mod stream;
 mod tokenize;
+mod trace;
 mod train;
 mod train_bpe;
 mod train_plot;
@@ -35,6 +39,8 @@ struct Cli {
 enum Command {
     Generate(generate::Generate),
     Chat(chat::Chat),
+    Attention(attention::Attention),
+    Trace(trace::Trace),
     Tokenize(tokenize::Tokenize),
     Detokenize(detokenize::Detokenize),
     TrainBpe(train_bpe::TrainBpe),
@@ -50,6 +56,8 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Generate(command) => command.run(),
         Command::Chat(command) => command.run(),
+        Command::Attention(command) => command.run(),
+        Command::Trace(command) => command.run(),
         Command::Tokenize(command) => command.run(),
         Command::Detokenize(command) => command.run(),
         Command::TrainBpe(command) => command.run(),
@@ -65,8 +73,13 @@ pub fn run() -> ExitCode {
         Err(error) => {
             let red = anstyle::AnsiColor::Red.on_default().bold();
             anstream::eprintln!("{red}error:{red:#} {error}");
-            for cause in error.chain().skip(1) {
-                anstream::eprintln!("  because: {cause}");
+            // Causes that the error has told already are not told again.
+            let mut told = error.to_string();
+            for cause in error.chain().skip(1).map(ToString::to_string) {
+                if !told.contains(&cause) {
+                    anstream::eprintln!("  because: {cause}");
+                    told = cause;
+                }
             }
             ExitCode::FAILURE
         }

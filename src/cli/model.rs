@@ -1,4 +1,4 @@
-//! What several commands take: a model, a prompt, and how to sample.
+//! What several commands take: a model, and how to sample.
 
 use anyhow::{Context, bail};
 use baichuan2::{
@@ -7,10 +7,7 @@ use baichuan2::{
     dtransformer::Decoder,
     generation::Sampling,
 };
-use std::{
-    io::{self, IsTerminal, Read},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// A checkpoint, its decoder and, where the folder has one, its tokenizer.
 pub struct Model {
@@ -18,6 +15,8 @@ pub struct Model {
     pub decoder: Decoder,
     folder: PathBuf,
     tokenizer: Option<Tokenizer>,
+    /// What `tokenizer_config.json` says of `<s>`.
+    add_bos_token: Option<bool>,
 }
 
 impl Model {
@@ -40,11 +39,13 @@ impl Model {
                 checkpoint.config.vocab_size
             );
         }
+        let add_bos_token = add_bos_token(&folder.join("tokenizer_config.json"))?;
         Ok(Model {
             checkpoint,
             decoder,
             folder: folder.to_owned(),
             tokenizer,
+            add_bos_token,
         })
     }
 
@@ -58,31 +59,15 @@ impl Model {
         })
     }
 
-    /// Whether a text begins with `<s>`: as `tokenizer_config.json` says, else for a Llama with a SentencePiece model, and never for Baichuan.
-    fn begins_with_bos(&self) -> anyhow::Result<bool> {
-        #[derive(serde::Deserialize)]
-        struct Names {
-            add_bos_token: Option<bool>,
-        }
-        let file = self.folder.join("tokenizer_config.json");
-        if file.is_file() {
-            let json = std::fs::read(&file).with_context(|| file.display().to_string())?;
-            let names: Names =
-                serde_json::from_slice(&json).with_context(|| file.display().to_string())?;
-            if let Some(add) = names.add_bos_token {
-                return Ok(add);
-            }
-        }
+    /// The id that starts a text, where one does: as `tokenizer_config.json` says, else for a Llama with a SentencePiece model, and never
+    /// for Baichuan.
+    pub fn bos(&self) -> Option<u32> {
         let is_model = |path: &PathBuf| path.extension().is_some_and(|e| e == "model");
         let sentencepiece = self.checkpoint.tokenizer.as_ref().is_some_and(is_model);
-        Ok(self.checkpoint.family == Family::Llama && sentencepiece)
-    }
-
-    /// The ids that start a text.
-    pub fn bos(&self) -> anyhow::Result<Option<u32>> {
+        let by_default = self.checkpoint.family == Family::Llama && sentencepiece;
         let bos = self.checkpoint.generation.bos_token_id;
         let bos = bos.or(self.tokenizer.as_ref().and_then(Tokenizer::bos));
-        Ok(bos.filter(|_| self.begins_with_bos().unwrap_or(false)))
+        bos.filter(|_| self.add_bos_token.unwrap_or(by_default))
     }
 
     /// The ids that end a text.
@@ -95,58 +80,27 @@ impl Model {
     }
 }
 
+/// What a `tokenizer_config.json` says of `<s>`, if it is there and says anything.
+fn add_bos_token(file: &Path) -> anyhow::Result<Option<bool>> {
+    #[derive(serde::Deserialize)]
+    struct TokenizerConfig {
+        add_bos_token: Option<bool>,
+    }
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let name = || file.display().to_string();
+    let json = std::fs::read(file).with_context(name)?;
+    let config: TokenizerConfig = serde_json::from_slice(&json).with_context(name)?;
+    Ok(config.add_bos_token)
+}
+
 /// A model's folder.
 #[derive(clap::Args)]
 pub struct ModelArgs {
     /// A Hugging Face folder: config.json, the weights and the tokenizer.
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-}
-
-/// What the model is asked.
-#[derive(clap::Args)]
-pub struct PromptArgs {
-    /// The text; read from standard input where it is `-` or left out.
-    #[arg(value_name = "PROMPT", conflicts_with = "ids")]
-    prompt: Option<String>,
-    /// Token ids in place of a text, as they are.
-    #[arg(long, value_name = "ID,ID,…", value_delimiter = ',', num_args = 1)]
-    pub ids: Option<Vec<u32>>,
-}
-
-impl PromptArgs {
-    /// The prompt's ids, with `<s>` before a text where the model wants it.
-    pub fn ids(&self, model: &Model) -> anyhow::Result<Vec<u32>> {
-        if let Some(ids) = &self.ids {
-            return Ok(ids.clone());
-        }
-        let tokenizer = model.tokenizer()?;
-        let text = self.text()?;
-        if text.is_empty() {
-            bail!("the prompt is empty; give a text to continue, or token ids with --ids");
-        }
-        let mut ids = Vec::from_iter(model.bos()?);
-        ids.extend(tokenizer.encode(&text));
-        Ok(ids)
-    }
-
-    fn text(&self) -> anyhow::Result<String> {
-        match self.prompt.as_deref() {
-            Some(text) if text != "-" => Ok(text.to_owned()),
-            None if io::stdin().is_terminal() => {
-                bail!("no prompt; give a text, or `-` to type it on standard input")
-            }
-            _ => {
-                let mut text = String::new();
-                io::stdin()
-                    .read_to_string(&mut text)
-                    .context("standard input is not UTF-8 text")?;
-                // The line's end is the shell's, not the writer's.
-                text.truncate(text.strip_suffix('\n').map_or(text.len(), str::len));
-                Ok(text)
-            }
-        }
-    }
 }
 
 /// How tokens are chosen. What is not given is taken from the folder's generation_config.json.

@@ -70,7 +70,7 @@ fn of_a_real_model(folder: &Path) -> anyhow::Result<Vec<Check>> {
     let vocab_size = model.checkpoint.config.vocab_size as u32;
     let ids = match tokenizer {
         Some(tokenizer) => {
-            let mut ids = Vec::from_iter(model.bos()?);
+            let mut ids = Vec::from_iter(model.bos());
             ids.extend(tokenizer.encode("Two and two make four. 二加二等于四。"));
             ids
         }
