@@ -431,13 +431,18 @@ fn files_are_not_overwritten() {
     fails(&mut cmd, contains("is named twice"));
 }
 
-/// Catches: a sub-command whose help does not show how it is used.
+/// Catches: a sub-command whose help does not show how it is used, or shows formulas and links as they are written.
 #[test]
 fn help_has_examples() {
     for command in ["attention", "trace"] {
         let mut cmd = Command::cargo_bin("baichuan2").unwrap();
         let help = cmd.args([command, "--help"]).assert().success();
-        help.stdout(contains("Examples:").and(contains(format!("baichuan2 {command} --model"))));
+        help.stdout(
+            contains("Examples:")
+                .and(contains(format!("baichuan2 {command} --model")))
+                .and(contains("$").not())
+                .and(contains("[`").not()),
+        );
     }
 }
 

@@ -8,10 +8,26 @@ use ndarray::{Array2, ArrayView2, s};
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Scale {
     /// $w$ itself. Maps can be compared; most of a long map is dark.
+    #[cfg_attr(
+        feature = "cli",
+        value(help = "The weight itself: maps can be compared, but most of a long one is dark")
+    )]
     Linear,
     /// $1 + \tfrac14 \log_{10} w$, and 0 for weights below [`Scale::FLOOR`]. Maps can be compared, and small weights are seen.
+    #[cfg_attr(
+        feature = "cli",
+        value(
+            help = "Its logarithm from 0.0001 on: maps can be compared, and small weights are seen"
+        )
+    )]
     Log,
     /// $w / \max_j w_j$, each row by its own largest weight: every query shows where it looked most, however thinly it spread.
+    #[cfg_attr(
+        feature = "cli",
+        value(
+            help = "Each row by its own largest: where every query looked most, however thinly it spread"
+        )
+    )]
     #[default]
     Row,
 }

@@ -13,7 +13,7 @@ pub enum Ink {
     TrueColor,
     /// The 216 colours of the 256-colour cube.
     Indexed,
-    /// No colour: [`SHADING`].
+    /// No colour: `·░▒▓█`.
     Shading,
 }
 
