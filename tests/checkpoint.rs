@@ -212,10 +212,7 @@ fn of_many_problems_ten_are_shown() {
 fn more_layers_than_tensors_are_refused_at_once() {
     let folder = Folder::copy_of("tiny7b", &["model.safetensors"]);
     let config = folder.read("config.json");
-    let config = config.replace(
-        "\"num_hidden_layers\": 2",
-        "\"num_hidden_layers\": 4000",
-    );
+    let config = config.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 4000");
     folder.write("config.json", config);
     let error = Checkpoint::open(folder.path()).unwrap_err().to_string();
     assert!(

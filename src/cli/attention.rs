@@ -1,6 +1,6 @@
 //! `baichuan2 attention`: which token looks at which.
 
-use super::{model::Model, output::Outputs, prompt::Prompt};
+use super::{model::ModelArgs, output::Outputs, prompt::Prompt};
 use anyhow::{Result, bail, ensure};
 use baichuan2::{
     dtransformer::Config,
@@ -28,9 +28,8 @@ Examples:
   Token ids instead of a text:
     baichuan2 attention --model tests/goldens/tiny13b --layer 0 --head 2 --ids 126,301,282")]
 pub struct Attention {
-    /// Folder of the model
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Layer, counted from 0, or `all`
     #[arg(long, allow_hyphen_values = true, value_name = "N|all")]
     layer: Index,
@@ -152,7 +151,7 @@ impl Attention {
     pub fn run(self) -> Result<()> {
         let files = [&self.png, &self.svg, &self.npy];
         let outputs = Outputs::new(files.into_iter().flatten(), self.force)?;
-        let model = Model::open(&self.model)?;
+        let model = self.model.open()?;
         let (checkpoint, decoder) = (&model.checkpoint, &model.decoder);
         let config = &checkpoint.config;
         let layer = place(self.layer, "layer", config.num_hidden_layers)?;
@@ -275,14 +274,7 @@ impl Attention {
             (true, true) => panels.len() / maps.seen.len().max(1),
             _ => side_by_side(panels.len()),
         };
-        let path = self
-            .model
-            .canonicalize()
-            .unwrap_or_else(|_| self.model.clone());
-        let model = path
-            .file_name()
-            .unwrap_or(path.as_os_str())
-            .to_string_lossy();
+        let model = self.model.name();
         Figure {
             title: format!(
                 "{}: attention of {layers}, {heads}",

@@ -53,7 +53,7 @@ impl Chat {
     /// # Errors
     /// A model that cannot be opened or has no known chat format, or sampling parameters out of range.
     pub fn run(self) -> anyhow::Result<()> {
-        let model = Model::open(&self.model.model)?;
+        let model = self.model.open()?;
         let mut conversation = Conversation::new(&self, &model)?;
         if io::stdin().is_terminal() {
             conversation.talk()

@@ -1,7 +1,7 @@
 //! `baichuan2 generate`: continue a text.
 
 use super::{
-    model::{Model, ModelArgs, SamplingArgs, describe},
+    model::{ModelArgs, SamplingArgs, describe},
     prompt::Prompt,
     stream::{after_prompt, answer, start_listening},
 };
@@ -50,7 +50,7 @@ impl Generate {
     /// # Errors
     /// A model that cannot be opened, or a prompt that it does not take.
     pub fn run(self) -> anyhow::Result<()> {
-        let model = Model::open(&self.model.model)?;
+        let model = self.model.open()?;
         let prompt = self.prompt.ids(&model)?;
         let written = prompt.len()
             - usize::from(prompt.first().copied() == model.bos() && !self.prompt.is_ids());

@@ -103,6 +103,25 @@ pub struct ModelArgs {
     pub model: PathBuf,
 }
 
+impl ModelArgs {
+    /// The last part of its path, for titles.
+    pub fn name(&self) -> String {
+        let path = self
+            .model
+            .canonicalize()
+            .unwrap_or_else(|_| self.model.clone());
+        path.file_name()
+            .unwrap_or(path.as_os_str())
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// Opens it.
+    pub fn open(&self) -> anyhow::Result<Model> {
+        Model::open(&self.model)
+    }
+}
+
 /// How tokens are chosen. What is not given is taken from the folder's generation_config.json.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Sampling")]

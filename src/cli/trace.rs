@@ -1,6 +1,6 @@
 //! `baichuan2 trace`: every intermediate of a forward pass.
 
-use super::{model::Model, output::Outputs, prompt::Prompt};
+use super::{model::ModelArgs, output::Outputs, prompt::Prompt};
 use anyhow::{Result, bail, ensure};
 use baichuan2::{
     checkpoint::write_safetensors,
@@ -27,9 +27,8 @@ Examples:
   One layer of a large model, and what the stream is after each layer:
     baichuan2 trace --model Baichuan2-7B-Base --only \"layers.3.*\" --only \"layers.*.out\" \"The cat sat.\"")]
 pub struct Trace {
-    /// Folder of the model
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     #[command(flatten)]
     prompt: Prompt,
     /// Write the intermediates, f32, each with an axis of 1 (the batch) before its own, as a safetensors file
@@ -52,7 +51,7 @@ pub struct Trace {
 impl Trace {
     pub fn run(self) -> Result<()> {
         let outputs = Outputs::new(&self.out, self.force)?;
-        let model = Model::open(&self.model)?;
+        let model = self.model.open()?;
         let (checkpoint, decoder) = (&model.checkpoint, &model.decoder);
         let config = &checkpoint.config;
         let names: Vec<(Site, String)> = Site::all(config.num_hidden_layers)
