@@ -6,7 +6,10 @@ use baichuan2::bpe::{Tokenizer, TrainingOptions};
 use std::time::Instant;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
     let Some((file, texts)) = arguments.split_first() else {
         return eprintln!("skipped: pass a tokenizer and texts after --");
     };
@@ -21,7 +24,9 @@ fn main() {
                 let start = Instant::now();
                 (work(), start.elapsed().as_secs_f64())
             });
-            times.min_by(|a, b| a.1.total_cmp(&b.1)).expect("three times")
+            times
+                .min_by(|a, b| a.1.total_cmp(&b.1))
+                .expect("three times")
         };
         let (tokens, lines) = best(&|| text.lines().map(|line| tokenizer.encode(line).len()).sum());
         let (_, whole) = best(&|| tokenizer.encode(&text).len());
@@ -29,12 +34,20 @@ fn main() {
         let (_, decode) = best(&|| tokenizer.decode(&ids).expect("own ids").len());
         println!(
             "{path}: {megabytes:.1} MB, {tokens} tokens; encode {:.1} MB/s by line, {:.1} MB/s whole; decode {:.1} MB/s",
-            megabytes / lines, megabytes / whole, megabytes / decode,
+            megabytes / lines,
+            megabytes / whole,
+            megabytes / decode,
         );
-        let options = TrainingOptions { vocab_size: 8000, ..TrainingOptions::default() };
+        let options = TrainingOptions {
+            vocab_size: 8000,
+            ..TrainingOptions::default()
+        };
         let start = Instant::now();
         match options.train(text.lines(), |_| ()) {
-            Ok(_) => println!("  8,000 pieces trained in {:.2} s", start.elapsed().as_secs_f64()),
+            Ok(_) => println!(
+                "  8,000 pieces trained in {:.2} s",
+                start.elapsed().as_secs_f64()
+            ),
             Err(error) => println!("  not trained: {error}"),
         }
     }

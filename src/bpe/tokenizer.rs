@@ -280,6 +280,11 @@ impl Tokenizer {
             self.encode_word(&prepared.text, word, &mut ids, |text, ids| {
                 let start = ids.len();
                 for part in self.merges.parts(text) {
+                    let mut characters = part.chars();
+                    if let (Some(only), None) = (characters.next(), characters.next()) {
+                        self.push(self.merges.character(only), part, ids, start);
+                        continue;
+                    }
                     if let Some(ids_of_part) = seen.get(part) {
                         ids.extend_from_within(ids_of_part.clone());
                         continue;
