@@ -427,3 +427,62 @@ impl TrainingOptions {
 fn is_digit(c: char) -> bool {
     matches!(c, '0'..='9' | '０'..='９')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: a rule of SentencePiece's `IsValidSentencePiece` that is lost or always on.
+    #[test]
+    fn each_option_decides_about_its_pieces() {
+        let on = TrainingOptions::default();
+        let off = TrainingOptions {
+            split_by_unicode_script: false,
+            split_by_whitespace: false,
+            split_digits: false,
+            allow_whitespace_only_pieces: false,
+            ..on.clone()
+        };
+        let numbers = TrainingOptions {
+            split_by_number: false,
+            split_digits: false,
+            ..on.clone()
+        };
+        for (piece, by_default, all_off, numbers_free) in [
+            ("▁the", true, true, true),
+            ("e\u{301}t", true, true, true),
+            ("e\u{301}你", false, true, false), // an accent has the script of its letter
+            ("ab你", false, true, false),
+            ("カタ漢字ー", true, true, true),
+            ("the▁", false, false, false),
+            ("a▁b", false, true, false),
+            ("▁▁▁", true, false, true),
+            ("▁▁a", false, true, false),
+            ("12", false, true, true),
+            ("x1", false, true, true),
+            ("１,", false, true, true),
+            ("a,", false, true, false),
+        ] {
+            assert_eq!(on.allows(piece), by_default, "{piece}");
+            assert_eq!(off.allows(piece), all_off, "{piece}");
+            assert_eq!(numbers.allows(piece), numbers_free, "{piece}");
+        }
+        let long = "a".repeat(33);
+        assert!(on.allows(&long[1..]) && !on.allows(&long));
+    }
+
+    /// Catches: coverage that leaves out what it should not, or a vocabulary that cannot express a space.
+    #[test]
+    fn rare_characters_get_no_piece_but_a_space_always_does() {
+        let options = TrainingOptions {
+            vocab_size: 3 + 256 + 3 + 1,
+            character_coverage: 0.9,
+            ..TrainingOptions::default()
+        };
+        let text = ["aaaaaaaaab".repeat(9), "z".into()].concat();
+        let tokenizer = options.train([text], |_| ()).unwrap().tokenizer().unwrap();
+        let single = |piece: &str| tokenizer.id_of(piece).is_some();
+        assert!(single("a") && single("b") && single("▁") && !single("z"));
+        assert_eq!(tokenizer.decode(&tokenizer.encode("a z")).unwrap(), "a z");
+    }
+}
