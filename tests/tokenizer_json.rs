@@ -1,6 +1,6 @@
 //! What a `tokenizer.json` may ask for, and what is refused.
 
-use baichuan2::bpe::{Tokenizer, TokenizerError};
+use baichuan2::bpe::{Tokenizer, TokenizerError, TrainingOptions};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -145,6 +145,37 @@ fn unfaithful_baichuan2_is_refused() {
         error.contains("unfaithful") && error.contains("tokenizer.model"),
         "{error}"
     );
+}
+
+/// Catches: the conversion preferred to the original; begin and end of sequence not taken from the file that names them.
+#[test]
+fn a_folder_may_hold_both_kinds_and_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    let open = || Tokenizer::open(folder.path());
+    assert!(matches!(open(), Err(TokenizerError::NothingThere { .. })));
+    write("tokenizer.json", file().to_string().as_bytes());
+    assert_eq!(open().unwrap().eos(), None);
+    write(
+        "tokenizer_config.json",
+        br#"{"bos_token": null, "eos_token": {"content": "<|end|>"}}"#,
+    );
+    let tokenizer = open().unwrap();
+    assert_eq!(
+        (tokenizer.bos(), tokenizer.eos(), tokenizer.vocab_size()),
+        (None, Some(4), 5)
+    );
+    write("tokenizer_config.json", br#"{"eos_token": "<|nowhere|>"}"#);
+    assert!(matches!(open(), Err(TokenizerError::InFile { .. })));
+    let options = TrainingOptions {
+        vocab_size: 3 + 256 + 3 + 1,
+        ..Default::default()
+    };
+    write(
+        "tokenizer.model",
+        &options.train(["abab"], |_, _| ()).unwrap().to_bytes(),
+    );
+    assert_eq!(open().unwrap().vocab_size(), 263);
 }
 
 proptest! {

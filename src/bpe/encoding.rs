@@ -127,30 +127,29 @@ impl Merges {
             .collect();
         by_score.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
 
-        let mut symbols: FxHashMap<&str, u32> = FxHashMap::default();
-        symbols.reserve(by_score.len());
         let mut merges = Merges::default();
         merges.table.reserve(2 * by_score.len());
         merges.joints.reserve(by_score.len());
-        for &(_, id, text) in &by_score {
-            symbols.insert(text, id);
-        }
-        let mut extra = vocabulary.len() as u32..NONE;
+        let mut extra: FxHashMap<&str, u32> = FxHashMap::default();
+        let mut unused = vocabulary.len() as u32..NONE;
         for &(_, _, text) in &by_score {
             for (start, character) in text.char_indices() {
                 merges.characters.entry(character).or_insert_with(|| {
-                    let symbol = &text[start..start + character.len_utf8()];
-                    *symbols
-                        .entry(symbol)
-                        .or_insert_with(|| extra.next().unwrap_or(NONE))
+                    let name = &text[start..start + character.len_utf8()];
+                    vocabulary.normal(name).unwrap_or_else(|| {
+                        let id = unused.next().unwrap_or(NONE);
+                        extra.insert(name, id);
+                        id
+                    })
                 });
             }
         }
+        let symbol = |text: &str| vocabulary.normal(text).or_else(|| extra.get(text).copied());
         // Only lengths that some symbol has are worth a look: one endless piece in a file then costs little.
-        let longest = symbols.keys().map(|s| s.len()).max().unwrap_or(0);
+        let longest = by_score.iter().map(|p| p.2.len()).max().unwrap_or(0);
         let mut lengths = vec![false; longest + 1];
-        for symbol in symbols.keys() {
-            lengths[symbol.len()] = true;
+        for text in by_score.iter().map(|p| p.2).chain(extra.keys().copied()) {
+            lengths[text.len()] = true;
         }
         let (mut rank, mut last) = (0, None);
         for &(score, id, text) in &by_score {
@@ -161,7 +160,8 @@ impl Merges {
                 let (left, right) = text.split_at(cut);
                 if lengths[left.len()]
                     && lengths[right.len()]
-                    && let (Some(&l), Some(&r)) = (symbols.get(left), symbols.get(right))
+                    && let Some(r) = symbol(right) // fewer endings are pieces than beginnings: the quicker no
+                    && let Some(l) = symbol(left)
                 {
                     merges.insert((left, l), (right, r), Merged { rank, id });
                 }

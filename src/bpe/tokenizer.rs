@@ -17,7 +17,7 @@ use std::{ops::Range, path::Path};
 /// ```
 /// use baichuan2::bpe::{Tokenizer, TrainingOptions};
 /// let options = TrainingOptions { vocab_size: 275, ..TrainingOptions::default() };
-/// let tokenizer = options.train(["low lower lowest", "new newer newest"], |_| ())?.tokenizer()?;
+/// let tokenizer = options.train(["low lower lowest", "new newer newest"], |_, _| ())?.tokenizer()?;
 /// let ids = tokenizer.encode("lower and newer: 你");
 /// assert_eq!(tokenizer.decode(&ids)?, "lower and newer: 你");
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -19,7 +19,7 @@ use unicode_script::{Script, UnicodeScript};
 /// ```
 /// use baichuan2::bpe::TrainingOptions;
 /// let options = TrainingOptions { vocab_size: 3 + 256 + 3 + 3, ..TrainingOptions::default() };
-/// let trained = options.train(["aab aab", "ab"], |merge| assert!(merge.count > 0))?;
+/// let trained = options.train(["aab aab", "ab"], |merge, of| assert!(merge.rank < of))?;
 /// let learned: Vec<_> = trained.merges.iter().map(|merge| merge.piece()).collect();
 /// assert_eq!(learned, ["ab", "aab", "▁aab"]);
 /// assert_eq!(trained.tokenizer()?.pieces("aab"), ["aab"]);
@@ -148,7 +148,7 @@ impl Trained {
 }
 
 impl TrainingOptions {
-    /// Trains on a text, given line by line. `observe` is told each merge as it is learned.
+    /// Trains on a text, given line by line. `observe` is told each merge as it is learned, and how many there will be.
     ///
     /// The same text gives the same vocabulary, always. No line is left out, however long.
     ///
@@ -157,7 +157,7 @@ impl TrainingOptions {
     pub fn train<T: AsRef<str>>(
         &self,
         lines: impl IntoIterator<Item = T>,
-        observe: impl FnMut(&Learned),
+        mut observe: impl FnMut(&Learned, usize),
     ) -> Result<Trained, TrainingError> {
         self.check()?;
         let special = self.special_pieces()?;
@@ -179,8 +179,10 @@ impl TrainingOptions {
         let mut runs: Vec<(&str, u64)> = runs.into_iter().collect();
         runs.sort_unstable();
         let allowed = |piece: &str| self.allows(piece) && special.id_of(piece).is_none();
-        let merges =
-            learn_merges(runs, num_merges, allowed, observe).ok_or(TrainingError::TooMuchText)?;
+        let merges = learn_merges(runs, num_merges, allowed, |merge| {
+            observe(merge, num_merges);
+        })
+        .ok_or(TrainingError::TooMuchText)?;
         if merges.len() < num_merges {
             return Err(TrainingError::TooLarge {
                 vocab_size,
@@ -480,7 +482,11 @@ mod tests {
             ..TrainingOptions::default()
         };
         let text = ["aaaaaaaaab".repeat(9), "z".into()].concat();
-        let tokenizer = options.train([text], |_| ()).unwrap().tokenizer().unwrap();
+        let tokenizer = options
+            .train([text], |_, _| ())
+            .unwrap()
+            .tokenizer()
+            .unwrap();
         let single = |piece: &str| tokenizer.id_of(piece).is_some();
         assert!(single("a") && single("b") && single("▁") && !single("z"));
         assert_eq!(tokenizer.decode(&tokenizer.encode("a z")).unwrap(), "a z");

@@ -104,6 +104,12 @@ impl Vocabulary {
         self.pieces.get_index_of(text).map(|id| id as u32)
     }
 
+    /// The id of a piece that merging can make, by its text.
+    pub(super) fn normal(&self, text: &str) -> Option<u32> {
+        let (id, _, (_, kind)) = self.pieces.get_full(text)?;
+        (*kind == Kind::Normal).then_some(id as u32)
+    }
+
     /// The piece with this id.
     pub fn get(&self, id: u32) -> Option<Piece<'_>> {
         let (text, &(score, kind)) = self.pieces.get_index(id as usize)?;
