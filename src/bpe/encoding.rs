@@ -36,11 +36,10 @@ pub fn encode_longest_match<'t>(vocabulary: &Vocabulary, text: &'t str) -> Vec<&
             .map(|p| p.kind);
         matches!(kind, Some(Kind::Normal | Kind::UserDefined))
     };
-    let longest = vocabulary.iter().map(|p| p.text.len()).max().unwrap_or(0);
     let mut tokens = Vec::new(); // 1. tokens
     let mut text = text;
     while let Some(first) = text.chars().next() {
-        let longest_subword = (1..=longest.min(text.len())) // 2a. longest_subword
+        let longest_subword = (1..=vocabulary.longest().min(text.len())) // 2a. longest_subword
             .rev()
             .filter_map(|len| text.get(..len))
             .find(|prefix| matchable(prefix))
@@ -146,8 +145,7 @@ impl Merges {
         }
         let symbol = |text: &str| vocabulary.normal(text).or_else(|| extra.get(text).copied());
         // Only lengths that some symbol has are worth a look: one endless piece in a file then costs little.
-        let longest = by_score.iter().map(|p| p.2.len()).max().unwrap_or(0);
-        let mut lengths = vec![false; longest + 1];
+        let mut lengths = vec![false; vocabulary.longest() + 1];
         for text in by_score.iter().map(|p| p.2).chain(extra.keys().copied()) {
             lengths[text.len()] = true;
         }
