@@ -55,6 +55,22 @@ fn a_small_byte_level_file_is_read() {
     }
 }
 
+/// Catches: a control piece that comes from text because it is one letter, or a whole word where words are not merged.
+#[test]
+fn no_control_piece_comes_from_text() {
+    let mut file = with("/model/ignore_merges", json!(true));
+    file["added_tokens"][0]["id"] = json!(3);
+    file["added_tokens"][0]["content"] = json!("ab");
+    let tokenizer = read(&file).unwrap();
+    assert_eq!(
+        (tokenizer.encode("ab"), tokenizer.encode_with_specials("ab")),
+        (vec![0, 1], vec![3])
+    );
+    file["added_tokens"][0]["id"] = json!(1);
+    file["added_tokens"][0]["content"] = json!("b");
+    assert_eq!(read(&file).unwrap().encode("b a"), [2, 0]);
+}
+
 /// Catches: a step that is left out in silence, so that ids are wrong. Each refusal names the step.
 #[test]
 fn what_is_not_understood_is_refused_by_name() {

@@ -178,6 +178,9 @@ impl Merges {
     ) -> Result<Self, TokenizerError> {
         let mut merges = Merges::default();
         for (piece, id) in vocabulary.iter().zip(0..) {
+            if piece.kind != Kind::Normal {
+                continue;
+            }
             let mut characters = piece.text.chars();
             if let (Some(only), None) = (characters.next(), characters.next()) {
                 merges.characters.insert(only, id);
@@ -201,7 +204,10 @@ impl Merges {
                 rank: rank as u32,
                 id: id(&whole)?,
             };
-            merges.insert((left, id(left)?), (right, id(right)?), merged);
+            let (left, right) = ((left, id(left)?), (right, id(right)?));
+            if vocabulary.normal(&whole).is_some() {
+                merges.insert(left, right, merged); // no control piece is ever merged together
+            }
         }
         Ok(merges)
     }

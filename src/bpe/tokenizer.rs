@@ -236,7 +236,7 @@ impl Tokenizer {
             self.encode_word(&prepared.text, word, &mut ids, |text, ids| {
                 let start = ids.len();
                 for token in encode_longest_match(&self.vocabulary, text) {
-                    self.push(self.vocabulary.id_of(token), token, ids, start);
+                    self.push(self.vocabulary.normal(token), token, ids, start);
                 }
             });
         }
@@ -315,7 +315,7 @@ impl Tokenizer {
     ) {
         let text = &text[word.range.clone()];
         let whole = match &self.pipeline {
-            Pipeline::Json(json) if json.ignore_merges => self.vocabulary.id_of(text),
+            Pipeline::Json(json) if json.ignore_merges => self.vocabulary.normal(text),
             _ => None,
         };
         match word.frozen.or(whole) {
