@@ -43,7 +43,7 @@ fn main() {
             ..TrainingOptions::default()
         };
         let start = Instant::now();
-        match options.train(text.lines(), |_| ()) {
+        match options.train(text.lines(), |_, _| ()) {
             Ok(_) => println!(
                 "  8,000 pieces trained in {:.2} s",
                 start.elapsed().as_secs_f64()

@@ -151,7 +151,7 @@ fn sentencepiece_loads_what_training_writes() {
     let texts = texts();
     for (i, options) in variants.iter().enumerate() {
         let lines = LINES.iter().flat_map(|line| line.lines());
-        let trained = options.train(lines, |_| ()).unwrap();
+        let trained = options.train(lines, |_, _| ()).unwrap();
         let file = folder.path().join(format!("{i}.model"));
         std::fs::write(&file, trained.to_bytes()).unwrap();
         agree(
@@ -182,7 +182,7 @@ fn sentencepiece_learns_nearly_the_same_pieces() {
         vocab_size: size,
         ..TrainingOptions::default()
     };
-    let ours = options.train(&lines, |_| ()).unwrap();
+    let ours = options.train(&lines, |_, _| ()).unwrap();
     let ours = ours.tokenizer().unwrap();
     let set = |t: &Tokenizer| -> BTreeSet<String> {
         t.vocabulary()

@@ -36,11 +36,10 @@ pub fn encode_longest_match<'t>(vocabulary: &Vocabulary, text: &'t str) -> Vec<&
             .map(|p| p.kind);
         matches!(kind, Some(Kind::Normal | Kind::UserDefined))
     };
-    let longest = vocabulary.iter().map(|p| p.text.len()).max().unwrap_or(0);
     let mut tokens = Vec::new(); // 1. tokens
     let mut text = text;
     while let Some(first) = text.chars().next() {
-        let longest_subword = (1..=longest.min(text.len())) // 2a. longest_subword
+        let longest_subword = (1..=vocabulary.longest().min(text.len())) // 2a. longest_subword
             .rev()
             .filter_map(|len| text.get(..len))
             .find(|prefix| matchable(prefix))
@@ -94,6 +93,11 @@ pub struct Merge {
 /// A symbol without an id: a character that is no piece and a part of none.
 const NONE: u32 = u32::MAX;
 
+/// Two numbers as one, which hashes faster.
+fn key(left: u32, right: u32) -> u64 {
+    u64::from(left) << 32 | u64::from(right)
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Merged {
     rank: u32,
@@ -106,9 +110,9 @@ struct Merged {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Merges {
     characters: FxHashMap<char, u32>,
-    table: FxHashMap<(u32, u32), Merged>,
+    table: FxHashMap<u64, Merged>,
     /// Pairs of characters between which some merge can happen. Text may be cut anywhere else without changing a single id.
-    joints: FxHashSet<(char, char)>,
+    joints: FxHashSet<u64>,
 }
 
 impl Merges {
@@ -122,27 +126,28 @@ impl Merges {
             .collect();
         by_score.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
 
-        let mut symbols: FxHashMap<&str, u32> = FxHashMap::default();
         let mut merges = Merges::default();
-        for &(_, id, text) in &by_score {
-            symbols.insert(text, id);
-        }
-        let mut extra = vocabulary.len() as u32..NONE;
+        merges.table.reserve(2 * by_score.len());
+        merges.joints.reserve(by_score.len());
+        let mut extra: FxHashMap<&str, u32> = FxHashMap::default();
+        let mut unused = vocabulary.len() as u32..NONE;
         for &(_, _, text) in &by_score {
             for (start, character) in text.char_indices() {
                 merges.characters.entry(character).or_insert_with(|| {
-                    let symbol = &text[start..start + character.len_utf8()];
-                    *symbols
-                        .entry(symbol)
-                        .or_insert_with(|| extra.next().unwrap_or(NONE))
+                    let name = &text[start..start + character.len_utf8()];
+                    vocabulary.normal(name).unwrap_or_else(|| {
+                        let id = unused.next().unwrap_or(NONE);
+                        extra.insert(name, id);
+                        id
+                    })
                 });
             }
         }
+        let symbol = |text: &str| vocabulary.normal(text).or_else(|| extra.get(text).copied());
         // Only lengths that some symbol has are worth a look: one endless piece in a file then costs little.
-        let longest = symbols.keys().map(|s| s.len()).max().unwrap_or(0);
-        let mut lengths = vec![false; longest + 1];
-        for symbol in symbols.keys() {
-            lengths[symbol.len()] = true;
+        let mut lengths = vec![false; vocabulary.longest() + 1];
+        for text in by_score.iter().map(|p| p.2).chain(extra.keys().copied()) {
+            lengths[text.len()] = true;
         }
         let (mut rank, mut last) = (0, None);
         for &(score, id, text) in &by_score {
@@ -153,7 +158,8 @@ impl Merges {
                 let (left, right) = text.split_at(cut);
                 if lengths[left.len()]
                     && lengths[right.len()]
-                    && let (Some(&l), Some(&r)) = (symbols.get(left), symbols.get(right))
+                    && let Some(r) = symbol(right) // fewer endings are pieces than beginnings: the quicker no
+                    && let Some(l) = symbol(left)
                 {
                     merges.insert((left, l), (right, r), Merged { rank, id });
                 }
@@ -172,6 +178,9 @@ impl Merges {
     ) -> Result<Self, TokenizerError> {
         let mut merges = Merges::default();
         for (piece, id) in vocabulary.iter().zip(0..) {
+            if piece.kind != Kind::Normal {
+                continue;
+            }
             let mut characters = piece.text.chars();
             if let (Some(only), None) = (characters.next(), characters.next()) {
                 merges.characters.insert(only, id);
@@ -195,16 +204,19 @@ impl Merges {
                 rank: rank as u32,
                 id: id(&whole)?,
             };
-            merges.insert((left, id(left)?), (right, id(right)?), merged);
+            let (left, right) = ((left, id(left)?), (right, id(right)?));
+            if vocabulary.normal(&whole).is_some() {
+                merges.insert(left, right, merged); // no control piece is ever merged together
+            }
         }
         Ok(merges)
     }
 
     fn insert(&mut self, left: (&str, u32), right: (&str, u32), merged: Merged) {
         if let (Some(a), Some(b)) = (left.0.chars().next_back(), right.0.chars().next()) {
-            self.joints.insert((a, b));
+            self.joints.insert(key(a.into(), b.into()));
         }
-        self.table.insert((left.1, right.1), merged);
+        self.table.insert(key(left.1, right.1), merged);
     }
 
     /// The id of a character's own piece, if it has one. Ids from the vocabulary's length on are parts of pieces only.
@@ -214,7 +226,7 @@ impl Merges {
 
     /// Cuts `text` wherever no merge can reach across, so that each part can be encoded alone.
     pub(super) fn parts<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> {
-        cut(text, |a, b| !self.joints.contains(&(a, b)))
+        cut(text, |a, b| !self.joints.contains(&key(a.into(), b.into())))
     }
 }
 
@@ -328,7 +340,7 @@ impl Merger {
 
     fn consider(&mut self, merges: &Merges, left: usize, right: usize) {
         if let (Some(l), Some(r)) = (self.symbols.get(left), self.symbols.get(right))
-            && let Some(&Merged { rank, id }) = merges.table.get(&(l.id, r.id))
+            && let Some(&Merged { rank, id }) = merges.table.get(&key(l.id, r.id))
         {
             self.heap.push(Reverse(Candidate {
                 rank,

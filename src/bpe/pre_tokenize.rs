@@ -66,7 +66,7 @@ pub(super) enum PrependScheme {
     Never,
 }
 
-/// Compiles a pattern; it may look ahead.
+/// Compiles a pattern; it may look ahead. It is matched however long that takes: giving up would change ids.
 pub(super) fn pattern(pattern: &str) -> Result<Box<Regex>, fancy_regex::Error> {
     let words = RegexBuilder::new(pattern)
         .backtrack_limit(usize::MAX)
@@ -183,6 +183,8 @@ impl Cut {
     }
 }
 
+/// All matches. Where the pattern needs more memory than the engine allows (a million open choices in one match, which no pattern
+/// of a known tokenizer comes near), the rest stays uncut.
 fn find(words: &Regex, text: &str) -> Vec<Range<usize>> {
     words
         .find_iter(text)

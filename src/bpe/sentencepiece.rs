@@ -241,13 +241,15 @@ impl Normalizer {
         if text.is_empty() {
             return String::new();
         }
-        let prefix = if self.add_dummy_prefix { " " } else { "" };
-        let text = [prefix, text].concat();
-        if self.escape_whitespaces {
-            text.replace(' ', SPACE.encode_utf8(&mut [0; 4]))
-        } else {
-            text
+        let mut normalized = String::with_capacity(text.len() + text.len() / 2);
+        if self.add_dummy_prefix {
+            normalized.push(' ');
         }
+        normalized.push_str(text);
+        if self.escape_whitespaces {
+            normalized = normalized.replace(' ', SPACE.encode_utf8(&mut [0; 4]));
+        }
+        normalized
     }
 }
 

@@ -17,7 +17,7 @@ use std::{ops::Range, path::Path};
 /// ```
 /// use baichuan2::bpe::{Tokenizer, TrainingOptions};
 /// let options = TrainingOptions { vocab_size: 275, ..TrainingOptions::default() };
-/// let tokenizer = options.train(["low lower lowest", "new newer newest"], |_| ())?.tokenizer()?;
+/// let tokenizer = options.train(["low lower lowest", "new newer newest"], |_, _| ())?.tokenizer()?;
 /// let ids = tokenizer.encode("lower and newer: 你");
 /// assert_eq!(tokenizer.decode(&ids)?, "lower and newer: 你");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -236,7 +236,7 @@ impl Tokenizer {
             self.encode_word(&prepared.text, word, &mut ids, |text, ids| {
                 let start = ids.len();
                 for token in encode_longest_match(&self.vocabulary, text) {
-                    self.push(self.vocabulary.id_of(token), token, ids, start);
+                    self.push(self.vocabulary.normal(token), token, ids, start);
                 }
             });
         }
@@ -280,6 +280,11 @@ impl Tokenizer {
             self.encode_word(&prepared.text, word, &mut ids, |text, ids| {
                 let start = ids.len();
                 for part in self.merges.parts(text) {
+                    let mut characters = part.chars();
+                    if let (Some(only), None) = (characters.next(), characters.next()) {
+                        self.push(self.merges.character(only), part, ids, start);
+                        continue;
+                    }
                     if let Some(ids_of_part) = seen.get(part) {
                         ids.extend_from_within(ids_of_part.clone());
                         continue;
@@ -310,7 +315,7 @@ impl Tokenizer {
     ) {
         let text = &text[word.range.clone()];
         let whole = match &self.pipeline {
-            Pipeline::Json(json) if json.ignore_merges => self.vocabulary.id_of(text),
+            Pipeline::Json(json) if json.ignore_merges => self.vocabulary.normal(text),
             _ => None,
         };
         match word.frozen.or(whole) {

@@ -19,7 +19,7 @@ use unicode_script::{Script, UnicodeScript};
 /// ```
 /// use baichuan2::bpe::TrainingOptions;
 /// let options = TrainingOptions { vocab_size: 3 + 256 + 3 + 3, ..TrainingOptions::default() };
-/// let trained = options.train(["aab aab", "ab"], |merge| assert!(merge.count > 0))?;
+/// let trained = options.train(["aab aab", "ab"], |merge, of| assert!(merge.rank < of))?;
 /// let learned: Vec<_> = trained.merges.iter().map(|merge| merge.piece()).collect();
 /// assert_eq!(learned, ["ab", "aab", "▁aab"]);
 /// assert_eq!(trained.tokenizer()?.pieces("aab"), ["aab"]);
@@ -148,7 +148,7 @@ impl Trained {
 }
 
 impl TrainingOptions {
-    /// Trains on a text, given line by line. `observe` is told each merge as it is learned.
+    /// Trains on a text, given line by line. `observe` is told each merge as it is learned, and how many there will be.
     ///
     /// The same text gives the same vocabulary, always. No line is left out, however long.
     ///
@@ -157,7 +157,7 @@ impl TrainingOptions {
     pub fn train<T: AsRef<str>>(
         &self,
         lines: impl IntoIterator<Item = T>,
-        observe: impl FnMut(&Learned),
+        mut observe: impl FnMut(&Learned, usize),
     ) -> Result<Trained, TrainingError> {
         self.check()?;
         let special = self.special_pieces()?;
@@ -179,8 +179,10 @@ impl TrainingOptions {
         let mut runs: Vec<(&str, u64)> = runs.into_iter().collect();
         runs.sort_unstable();
         let allowed = |piece: &str| self.allows(piece) && special.id_of(piece).is_none();
-        let merges =
-            learn_merges(runs, num_merges, allowed, observe).ok_or(TrainingError::TooMuchText)?;
+        let merges = learn_merges(runs, num_merges, allowed, |merge| {
+            observe(merge, num_merges);
+        })
+        .ok_or(TrainingError::TooMuchText)?;
         if merges.len() < num_merges {
             return Err(TrainingError::TooLarge {
                 vocab_size,
@@ -426,4 +428,67 @@ impl TrainingOptions {
 /// ASCII and full-width digits, as in SentencePiece.
 fn is_digit(c: char) -> bool {
     matches!(c, '0'..='9' | '０'..='９')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: a rule of SentencePiece's `IsValidSentencePiece` that is lost or always on.
+    #[test]
+    fn each_option_decides_about_its_pieces() {
+        let on = TrainingOptions::default();
+        let off = TrainingOptions {
+            split_by_unicode_script: false,
+            split_by_whitespace: false,
+            split_digits: false,
+            allow_whitespace_only_pieces: false,
+            ..on.clone()
+        };
+        let numbers = TrainingOptions {
+            split_by_number: false,
+            split_digits: false,
+            ..on.clone()
+        };
+        for (piece, by_default, all_off, numbers_free) in [
+            ("▁the", true, true, true),
+            ("e\u{301}t", true, true, true),
+            ("e\u{301}你", false, true, false), // an accent has the script of its letter
+            ("ab你", false, true, false),
+            ("カタ漢字ー", true, true, true),
+            ("the▁", false, false, false),
+            ("a▁b", false, true, false),
+            ("▁▁▁", true, false, true),
+            ("▁▁a", false, true, false),
+            ("12", false, true, true),
+            ("x1", false, true, true),
+            ("１,", false, true, true),
+            ("a,", false, true, false),
+        ] {
+            assert_eq!(on.allows(piece), by_default, "{piece}");
+            assert_eq!(off.allows(piece), all_off, "{piece}");
+            assert_eq!(numbers.allows(piece), numbers_free, "{piece}");
+        }
+        let long = "a".repeat(33);
+        assert!(on.allows(&long[1..]) && !on.allows(&long));
+    }
+
+    /// Catches: coverage that leaves out what it should not, or a vocabulary that cannot express a space.
+    #[test]
+    fn rare_characters_get_no_piece_but_a_space_always_does() {
+        let options = TrainingOptions {
+            vocab_size: 3 + 256 + 3 + 1,
+            character_coverage: 0.9,
+            ..TrainingOptions::default()
+        };
+        let text = ["aaaaaaaaab".repeat(9), "z".into()].concat();
+        let tokenizer = options
+            .train([text], |_, _| ())
+            .unwrap()
+            .tokenizer()
+            .unwrap();
+        let single = |piece: &str| tokenizer.id_of(piece).is_some();
+        assert!(single("a") && single("b") && single("▁") && !single("z"));
+        assert_eq!(tokenizer.decode(&tokenizer.encode("a z")).unwrap(), "a z");
+    }
 }

@@ -364,6 +364,16 @@ mod tests {
         }
     }
 
+    /// Catches: words taken for one text: as printed, the most frequent pair of English is a letter and the space after it.
+    #[test]
+    fn as_printed_a_piece_reaches_across_words() {
+        let text = "the end, some more, one made the case";
+        assert_eq!(train_formal(text, 1).last(), Some((&"e ".to_owned(), &5)));
+        let words = text.split_inclusive(' ').map(|word| (word.trim_end(), 1));
+        let learned = learn_merges(words, 1, |_| true, |_| ()).unwrap();
+        assert_eq!(learned[0].piece(), "he");
+    }
+
     /// Catches: overlapping pairs counted as the page's loose wording suggests.
     #[test]
     fn what_overlaps_counts_once() {

@@ -48,6 +48,8 @@ pub struct Piece<'v> {
 #[derive(Clone, Default, PartialEq)]
 pub struct Vocabulary {
     pieces: IndexMap<Box<str>, (f32, Kind), FxBuildHasher>,
+    /// Bytes of the longest piece.
+    longest: usize,
 }
 
 impl Vocabulary {
@@ -55,13 +57,14 @@ impl Vocabulary {
     pub fn with_capacity(n: usize) -> Self {
         Vocabulary {
             pieces: IndexMap::with_capacity_and_hasher(n, FxBuildHasher),
+            longest: 0,
         }
     }
 
     /// Adds a piece and returns its id, the number of pieces before it.
     ///
     /// # Errors
-    /// An empty piece, a piece that is there already, a score that is not a number, a byte piece not named `<0x…>`.
+    /// An empty piece, a piece that is there already, a score that is not a number.
     pub fn push(&mut self, text: &str, score: f32, kind: Kind) -> Result<u32, TokenizerError> {
         let id = u32::try_from(self.pieces.len())
             .map_err(|_| TokenizerError::Incomplete("more pieces than ids of 32 bits".into()))?;
@@ -86,7 +89,13 @@ impl Vocabulary {
                 });
             }
         };
+        self.longest = self.longest.max(text.len());
         Ok(id)
+    }
+
+    /// Bytes of the longest piece, 0 if there is none.
+    pub fn longest(&self) -> usize {
+        self.longest
     }
 
     /// Number of pieces, $N_V$.
@@ -102,6 +111,12 @@ impl Vocabulary {
     /// The id of a piece, by its text.
     pub fn id_of(&self, text: &str) -> Option<u32> {
         self.pieces.get_index_of(text).map(|id| id as u32)
+    }
+
+    /// The id of a piece that merging can make, by its text.
+    pub(super) fn normal(&self, text: &str) -> Option<u32> {
+        let (id, _, (_, kind)) = self.pieces.get_full(text)?;
+        (*kind == Kind::Normal).then_some(id as u32)
     }
 
     /// The piece with this id.

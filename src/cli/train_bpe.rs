@@ -97,12 +97,13 @@ impl TrainBpe {
         let mut options = self.options();
         let reserved = (0..self.reserved).map(|i| format!("<reserved_{i}>"));
         options.user_defined_symbols.extend(reserved);
-        let bar = ProgressBar::new(self.vocab_size as u64).with_style(
-            ProgressStyle::with_template("{bar:40} {pos}/{len} pieces {msg}, {eta} left")?,
-        );
+        let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
+            "{bar:40} {pos}/{len} merges {msg}, {eta} left",
+        )?);
         let start = Instant::now();
-        let trained = options.train(lines(), |merge| {
+        let trained = options.train(lines(), |merge, of| {
             if merge.rank % 64 == 0 {
+                bar.set_length(of as u64);
                 bar.set_message(format!("({}, {} times)", merge.piece(), merge.count));
             }
             bar.inc(1);
