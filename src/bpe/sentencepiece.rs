@@ -4,8 +4,9 @@
 //! written again loses nothing.
 
 use super::{
-    Kind, Merges, SPACE, Tokenizer, TokenizerError, Vocabulary, byte_of_piece,
+    Kind, SPACE, Tokenizer, TokenizerError, Vocabulary, byte_of_piece,
     decoding::Decoding,
+    encoding::Merges,
     tokenizer::{Fallback, Finder, Pipeline},
 };
 use prost::{Enumeration, Message};

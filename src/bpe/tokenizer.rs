@@ -49,11 +49,12 @@ pub(super) enum Pipeline {
 #[derive(Clone, Debug)]
 pub(super) enum Fallback {
     /// The pieces of its UTF-8 bytes.
-    Bytes([u32; 256]),
+    Bytes(Box<[u32; 256]>),
     /// The unknown piece; where `fuse`, one for several in a row.
     Unknown { id: u32, fuse: bool },
-    /// Nothing can: every letter has a piece.
-    Never,
+    /// Nothing: a byte-level vocabulary that lacks a byte loses it, as `tokenizers` does. SmolLM2's lacks six control characters
+    /// and the bytes F1 to F4, which begin the characters from U+40000 on.
+    Nothing,
 }
 
 /// A text as merging sees it.
@@ -330,7 +331,7 @@ impl Tokenizer {
                     ids.push(id);
                 }
             }
-            (_, Fallback::Never) => {}
+            (_, Fallback::Nothing) => {}
         }
     }
 

@@ -178,6 +178,9 @@ fn incomplete(why: impl Into<String>) -> TokenizerError {
 
 /// Reads the bytes of a `tokenizer.json`.
 ///
+/// Its pieces have no scores (merges are a list instead). A byte-level vocabulary that lacks both a byte's piece and an `unk_token`
+/// loses that byte in encoding, as the `tokenizers` library does.
+///
 /// # Errors
 /// Bytes that are not such a file; a step that is not understood, by name; merges of pieces that are not there; ids with gaps; a
 /// vocabulary in which some characters would have no id.
@@ -226,24 +229,12 @@ pub fn read(bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
         None => None,
     };
     let fallback = if decoding.byte_level {
-        let missing = (0..=0xf4_u8)
-            .filter(|byte| !matches!(byte, 0xc0 | 0xc1)) // UTF-8 has neither these nor those above
-            .find(|&byte| {
-                vocabulary
-                    .id_of(byte_level::letter(byte).encode_utf8(&mut [0; 4]))
-                    .is_none()
-            });
-        match (missing, unk) {
-            (None, _) => Fallback::Never,
-            (_, Some(id)) => Fallback::Unknown {
+        match unk {
+            Some(id) => Fallback::Unknown {
                 id,
                 fuse: model.fuse_unk,
             },
-            (Some(byte), None) => {
-                return Err(incomplete(format!(
-                    "byte 0x{byte:02X} has no piece and there is no unk_token"
-                )));
-            }
+            None => Fallback::Nothing,
         }
     } else if model.byte_fallback {
         Fallback::Bytes(vocabulary.bytes().ok_or_else(|| {
@@ -259,6 +250,14 @@ pub fn read(bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
             "the model needs byte_fallback or an unk_token, for characters that have no piece",
         ));
     };
+    if matches!(fallback, Fallback::Nothing) {
+        let letters = (0..=u8::MAX).map(byte_level::letter);
+        let without_piece = |&letter: &char| {
+            let mut piece = [0; 4];
+            vocabulary.id_of(letter.encode_utf8(&mut piece)).is_none()
+        };
+        pipeline.lost = letters.filter(without_piece).collect();
+    }
 
     let merges = model
         .merges

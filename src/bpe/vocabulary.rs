@@ -129,7 +129,7 @@ impl Vocabulary {
     }
 
     /// The ids of the 256 byte pieces, if all are there.
-    pub(super) fn bytes(&self) -> Option<[u32; 256]> {
+    pub(super) fn bytes(&self) -> Option<Box<[u32; 256]>> {
         let mut ids = [None; 256];
         for (id, piece) in self.iter().enumerate() {
             if let Kind::Byte(byte) = piece.kind {
