@@ -1,6 +1,6 @@
 //! Principal components: the directions in which rows differ the most, for pictures of what has too many dimensions to be drawn.
 //!
-//! $$ C = \tfrac1n (X - \mu)^\top (X - \mu), \qquad C\, c_i = \sigma_i^2\, c_i, \qquad \sigma_1^2 \ge \sigma_2^2 \ge \dots $$
+//! $$ C = \tfrac1n (X - \mu)^\top (X - \mu), \qquad C c_i = \sigma_i^2 c_i, \qquad \sigma_1^2 \ge \sigma_2^2 \ge \dots $$
 //!
 //! found by subspace iteration: a few random directions are multiplied by $C$ and made orthonormal again, until they stay where they
 //! are. $C$ itself is never made; a turn costs two products with $X$.
