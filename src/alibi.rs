@@ -2,7 +2,7 @@
 //!
 //! Positions are not embedded; instead each score loses a little for each token of distance, at a rate of its own for every head:
 //!
-//! $$ s_{ij} = \frac{q_i \cdot k_j}{\sqrt{d}} + m_h\,(j - i), \qquad j \le i $$
+//! $$ s_{ij} = \frac{q_i \cdot k_j}{\sqrt{d}} + m_h (j - i), \qquad j \le i $$
 //!
 //! With $H$ a power of two, $m_h = 2^{-8h/H}$ for $h = 1, \dots, H$. For other $H$: the slopes of the largest power of two below $H$, then every
 //! other slope of the power of two above it. The 40 heads of the 13B have 32 of $2^{-h/4}$, then 8 of the odd ones of 64.
@@ -15,7 +15,7 @@
 //!
 //! * The page adds one constant $m$ to every score of a head, inside the division: $(q \cdot k + m)/\sqrt{d}$. A constant added to a
 //!   whole row is taken out again by the softmax, so the printed formula does nothing: the test `the_printed_constant_does_nothing`.
-//! * The shipped code evaluates $m_h\,j$ in place of $m_h\,(j - i)$ ([`absolute_bias`]). The two differ by $m_h\,i$, constant in a row, which the
+//! * The shipped code evaluates $m_h j$ in place of $m_h (j - i)$ ([`absolute_bias`]). The two differ by $m_h i$, constant in a row, which the
 //!   softmax removes as well: the test `absolute_and_relative_agree_after_the_softmax`.
 
 use ndarray::{Array2, NdFloat};
@@ -41,7 +41,7 @@ pub fn slopes(heads: usize) -> Vec<f64> {
         .collect()
 }
 
-/// The bias $m\,(j - i)$ of `queries` tokens from position `first` on, over the `keys` before and at them. Returns `[queries, keys]`.
+/// The bias $m (j - i)$ of `queries` tokens from position `first` on, over the `keys` before and at them. Returns `[queries, keys]`.
 ///
 /// It is defined for keys after the query too (positive there), where a causal mask hides it.
 ///
@@ -61,7 +61,7 @@ pub fn relative_bias<A: NdFloat>(
     })
 }
 
-/// The bias as the shipped evaluation code adds it, $m\,j$, the same for every query. Returns `[queries, keys]`.
+/// The bias as the shipped evaluation code adds it, $m j$, the same for every query. Returns `[queries, keys]`.
 ///
 /// ```
 /// use ndarray::array;

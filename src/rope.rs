@@ -7,7 +7,7 @@
 //!    \theta_i = \text{base}^{-2i/d}, \quad i = 0, \dots, \tfrac d2 - 1 $$
 //!
 //! Turning by $m$ and then back by $n$ is turning by the difference, so that the product of a query and a key knows their
-//! distance and nothing else of their positions: $(R_m q)^\top (R_n k) = q^\top R_{n-m}\, k$.
+//! distance and nothing else of their positions: $(R_m q)^\top (R_n k) = q^\top R_{n-m} k$.
 //!
 //! * Page: *Algorithm: Rotary Positional Embedding (RoPE)*.
 //! * Paper: Su et al. 2021, arXiv 2104.09864, equations 14 to 16 (and 34 for the fast form).

@@ -1,7 +1,7 @@
 //! The gated feed-forward layer.
 //!
-//! $$ \mathrm{Swish}_\beta(x) = x\,\sigma(\beta x) = \frac{x}{1 + e^{-\beta x}}, \qquad
-//!    \mathrm{SwiGLU}(x) = \mathrm{Swish}_\beta(x W + b) \otimes (x V + c) $$
+//! $$ \mathrm{Swish}\_\beta(x) = x \sigma(\beta x) = \frac{x}{1 + e^{-\beta x}}, \qquad
+//!    \mathrm{SwiGLU}(x) = \mathrm{Swish}\_\beta(x W + b) \otimes (x V + c) $$
 //!
 //! * Page: *SwiGLU*, the formula of its overview.
 //! * Paper: Shazeer 2020, arXiv 2002.05202, equations 5 and 6.
@@ -9,8 +9,8 @@
 //!
 //! # As printed, as shipped
 //!
-//! The page's *DTransformer* (step 4) writes $W_{mlp2}\,\mathrm{SwiGLU}(W_{mlp1} X + b_1) + b_2$, one map before SwiGLU and one after. But SwiGLU holds two maps
-//! itself, and no checkpoint has a fourth: the shipped layer is $(\mathrm{SiLU}(X G^\top) \odot X U^\top)\,D^\top$. Three matrices in place of two
+//! The page's *DTransformer* (step 4) writes $W_{mlp2} \mathrm{SwiGLU}(W_{mlp1} X + b_1) + b_2$, one map before SwiGLU and one after. But SwiGLU holds two maps
+//! itself, and no checkpoint has a fourth: the shipped layer is $(\mathrm{SiLU}(X G^\top) \odot X U^\top) D^\top$. Three matrices in place of two
 //! is why its width is not $4d$ but $\tfrac83 d$, rounded up to a multiple of 128 ([`ffn_width`]).
 
 use crate::{
@@ -69,7 +69,7 @@ pub struct SwiGlu<M> {
 }
 
 impl<M> SwiGlu<M> {
-    /// $(\mathrm{SiLU}(X G^\top) \odot X U^\top)\,D^\top$. `x: [tokens, d]`. Returns `[tokens, d]`.
+    /// $(\mathrm{SiLU}(X G^\top) \odot X U^\top) D^\top$. `x: [tokens, d]`. Returns `[tokens, d]`.
     ///
     /// # Panics
     /// Where the shapes of `x` and the maps do not chain.

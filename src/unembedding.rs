@@ -1,6 +1,6 @@
 //! From the last hidden state to a score for every token id, with NormHead.
 //!
-//! $$ p = \mathrm{softmax}(W_u\, e), \qquad \text{NormHead: } W_u[i] \leftarrow \frac{W_u[i]}{\max(\lVert W_u[i] \rVert_2,\ 10^{-12})} $$
+//! $$ p = \mathrm{softmax}(W_u e), \qquad \text{NormHead: } w_i \leftarrow \frac{w_i}{\max(\lVert w_i \rVert_2,\ 10^{-12})} \text{ for each row } w_i \text{ of } W_u $$
 //!
 //! * Page: *Algorithm: Unembedding*.
 //! * Paper: Baichuan 2, arXiv 2309.10305, section 2.4 (NormHead): rare tokens have short rows, and the semantic part of a logit is its cosine.
@@ -10,7 +10,7 @@
 //!
 //! The page has no NormHead. Without it every logit is scaled by the length of its row: the test
 //! `without_norm_head_the_choice_is_another`. The rows are normalized, the hidden state is not. They are normalized once: here by keeping
-//! $1/\lVert W_u[i] \rVert$ and scaling each logit with it, so that the matrix itself stays as it is stored.
+//! $1/\lVert w_i \rVert$ and scaling each logit with it, so that the matrix itself stays as it is stored.
 
 use crate::tensor::{LinearMap, softmax_formal};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, NdFloat};

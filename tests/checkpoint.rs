@@ -13,10 +13,7 @@ use tempfile::TempDir;
 
 #[path = "common/checkpoint.rs"]
 mod common;
-#[path = "common/reference.rs"]
-mod reference;
 use common::{Folder, golden};
-use reference::reference;
 
 /// Catches: a position scheme chosen by size, or by `model_max_length`, which both goldens have.
 #[test]
@@ -36,20 +33,6 @@ fn both_sizes_open_with_their_own_position_scheme() {
         assert_eq!(checkpoint.generation.repetition_penalty, Some(1.05));
         assert_eq!(checkpoint.tokenizer, None);
     }
-}
-
-/// Catches: grouped-query heads, a tied embedding, or unpacked projections that are not read from `config.json`.
-#[test]
-fn a_real_llama_opens() {
-    let Some(folder) = reference("stories260k") else {
-        return;
-    };
-    let checkpoint = Checkpoint::open(&folder).unwrap();
-    assert_eq!(checkpoint.config.num_key_value_heads, 4);
-    assert!(checkpoint.config.tie_word_embeddings && !checkpoint.config.norm_head);
-    let k_proj = checkpoint.tensor("model.layers.4.self_attn.k_proj.weight");
-    assert_eq!(k_proj.unwrap().shape(), [32, 64]);
-    assert_eq!(checkpoint.tokenizer, Some(folder.join("tokenizer.model")));
 }
 
 /// Catches: offsets, strides or shards that are read from the wrong place; bf16 taken for f16.

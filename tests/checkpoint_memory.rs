@@ -3,40 +3,17 @@
 
 use baichuan2::checkpoint::Checkpoint;
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     fs::File,
     io::Write,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
 #[path = "common/checkpoint.rs"]
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 use common::Folder;
-
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Relaxed) + layout.size();
-        PEAK.fetch_max(live, Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting::peak;
 
 /// A sparse checkpoint of the 13B shape: its numbers take no space on disk, and would take 28 GB in memory.
 fn sparse_13b(folder: &Folder) -> u64 {
@@ -67,11 +44,9 @@ fn sparse_13b(folder: &Folder) -> u64 {
 fn twenty_eight_gigabytes_open_at_once_and_take_no_memory() {
     let folder = Folder::copy_of("tiny13b", &[]);
     let bytes = sparse_13b(&folder);
-    let before = LIVE.load(Relaxed);
-    PEAK.store(before, Relaxed);
     let start = Instant::now();
-    let checkpoint = Checkpoint::open(folder.path()).unwrap();
-    let (took, peak) = (start.elapsed(), PEAK.load(Relaxed) - before);
+    let (checkpoint, peak) = peak(|| Checkpoint::open(folder.path()).unwrap());
+    let took = start.elapsed();
     eprintln!("{bytes} bytes opened in {took:?}, {peak} bytes allocated at most");
     assert_eq!(checkpoint.parameter_count(), 13_896_668_160);
     assert_eq!(checkpoint.total_bytes() as u64, bytes);

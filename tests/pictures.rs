@@ -370,7 +370,7 @@ fn bad_input_is_told() {
             "trace",
             tiny.clone(),
             &["Hello"],
-            "has no tokenizer.model and no tokenizer.json",
+            "has neither tokenizer.model nor tokenizer.json",
         ),
     ];
     for (command, model, args, told) in cases {

@@ -1,6 +1,6 @@
 //! Grouped-query attention: several query heads share one head of keys and values.
 //!
-//! $$ S_h = \frac{Q_h K_{g(h)}^\top}{\sqrt{d}} + B_h, \qquad C_h = \mathrm{softmax}(S_h)\,V_{g(h)}, \qquad \tilde V = [C_1, \dots, C_H]\,W_o^\top, \qquad g(h) = \lfloor h\,N_{kv} / H \rfloor $$
+//! $$ S_h = \frac{Q_h K_{g(h)}^\top}{\sqrt{d}} + B_h, \qquad C_h = \mathrm{softmax}(S_h) V_{g(h)}, \qquad \tilde V = [C_1, \dots, C_H] W_o^\top, \qquad g(h) = \lfloor h N_{kv} / H \rfloor $$
 //!
 //! With $N_{kv} = H$ it is multi-head attention, which is what both sizes of Baichuan 2 are. Groups make the cache smaller by $H / N_{kv}$.
 //!
@@ -10,7 +10,7 @@
 //!
 //! # As printed, as shipped
 //!
-//! * The page's parameters are per head, $W^h_k$ and $W^h_v$ for every $h \in [H]$; with $N_{kv} < H$ there are only $N_{kv}$ of them, and step 7 repeats them.
+//! * The page's parameters are per head, $W^h_k$ and $W^h_v$ for every head $h$; with $N_{kv} < H$ there are only $N_{kv}$ of them, and step 7 repeats them.
 //!   Repeating copies; the shipped form here lets head $h$ read the keys of group $g(h)$ where they lie.
 //! * Step 9 adds a mask of 0 and 1 to the scores, which hides nothing. What is hidden must get −∞: the test `the_printed_mask_is_added_and_hides_nothing`.
 

@@ -26,7 +26,7 @@ pub enum Visibility<'a> {
 pub struct Bias<'a> {
     /// What is hidden (a score of −∞).
     pub visibility: Visibility<'a>,
-    /// ALiBi's slope $m_h$, added as $m_h\,(j - i)$; none where positions are rotated.
+    /// ALiBi's slope $m_h$, added as $m_h (j - i)$; none where positions are rotated.
     pub alibi_slope: Option<f64>,
 }
 

@@ -1,6 +1,6 @@
 //! Several heads beside each other, each with parameters of its own, their outputs joined by one more map.
 //!
-//! $$ \tilde V = [y^1, y^2, \dots, y^H]\, W_o^\top + b_o, \qquad y^h = \mathrm{Attention}(X, Z \mid W^h_{qkv}, \mathrm{Mask}) $$
+//! $$ \tilde V = [y^1, y^2, \dots, y^H] W_o^\top + b_o, \qquad y^h = \mathrm{Attention}(X, Z \mid W^h_{qkv}, \mathrm{Mask}) $$
 //!
 //! * Page: *Algorithm: Multi-head Attention*.
 //! * Paper: Vaswani et al. 2017, section 3.2.2; Phuong and Hutter 2022, algorithm 5.

@@ -1,6 +1,6 @@
 //! One head of attention.
 //!
-//! $$ \tilde V = \mathrm{softmax}\!\left(\frac{Q K^\top}{\sqrt{d_{attn}}} + B\right) V, \qquad Q = X W_q^\top + b_q,\; K = Z W_k^\top + b_k,\; V = Z W_v^\top + b_v $$
+//! $$ \tilde V = \mathrm{softmax}\left(\frac{Q K^\top}{\sqrt{d_{attn}}} + B\right) V, \qquad Q = X W_q^\top + b_q, \quad K = Z W_k^\top + b_k, \quad V = Z W_v^\top + b_v $$
 //!
 //! with tokens as rows; $B$ is −∞ where a key is hidden, and holds ALiBi's bias.
 //!

@@ -3,7 +3,7 @@
 //! A text starts as one symbol for each character. Of all neighbours whose concatenation is a piece, the pair with the highest
 //! score is merged, the leftmost one on ties, until no pair is left:
 //!
-//! $$ i^\ast = \operatorname*{arg\,max}_{i} \; \mathrm{score}(s_i s_{i+1}), \qquad (\dots, s_{i^\ast}, s_{i^\ast+1}, \dots) \to (\dots, s_{i^\ast} s_{i^\ast+1}, \dots) $$
+//! $$ i^\ast = \operatorname*{argmax}_{i} \mathrm{score}(s_i s_{i+1}), \qquad (\dots, s_{i^\ast}, s_{i^\ast+1}, \dots) \to (\dots, s_{i^\ast} s_{i^\ast+1}, \dots) $$
 //!
 //! * Page: *Algorithm: BPE Tokenization*, which is something else: see [`encode_longest_match`].
 //! * Papers: Sennrich et al. 2016, arXiv 1508.07909 (merging); Kudo and Richardson 2018, arXiv 1808.06226 (SentencePiece).

@@ -16,6 +16,8 @@ pub(super) struct Pipeline {
     pub cuts: Vec<Cut>,
     /// A word that is a piece is not merged at all.
     pub ignore_merges: bool,
+    /// Letters of bytes that have no piece, and are lost before merging: their neighbours may merge.
+    pub lost: Vec<char>,
 }
 
 #[derive(Clone, Debug)]
@@ -96,6 +98,11 @@ impl Pipeline {
                 .iter()
                 .flat_map(|word| cut.apply(word, std::mem::take(&mut first)))
                 .collect();
+        }
+        for word in &mut words {
+            if !self.lost.is_empty() {
+                word.retain(|letter| !self.lost.contains(&letter));
+            }
         }
         for word in words.iter().filter(|word| !word.is_empty()) {
             prepared.push(word, None);

@@ -251,6 +251,14 @@ pub fn read(bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
             "the model needs byte_fallback or an unk_token, for characters that have no piece",
         ));
     };
+    if matches!(fallback, Fallback::Nothing) {
+        let letters = (0..=u8::MAX).map(byte_level::letter);
+        let without_piece = |&letter: &char| {
+            let mut piece = [0; 4];
+            vocabulary.id_of(letter.encode_utf8(&mut piece)).is_none()
+        };
+        pipeline.lost = letters.filter(without_piece).collect();
+    }
 
     let merges = model
         .merges

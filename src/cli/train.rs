@@ -217,14 +217,14 @@ impl Train {
             ..TrainingOptions::default()
         };
         let trained = match texts {
-            Some(texts) => options.train(texts.iter().flat_map(|text| text.lines()), |_| ())?,
+            Some(texts) => options.train(texts.iter().flat_map(|text| text.lines()), |_, _| ())?,
             None => {
                 let documents = Corpus::new(recipe.seed)
                     .take(20_000)
                     .map(|document| document.text);
                 options.train(
                     documents.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()),
-                    |_| (),
+                    |_, _| (),
                 )?
             }
         };

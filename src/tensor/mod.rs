@@ -7,12 +7,16 @@
 
 pub mod blas;
 mod linear;
+#[cfg(feature = "linalg")]
+mod principal_components;
 mod shape;
 mod softmax;
 mod stored;
 pub(crate) mod threads;
 
 pub use linear::LinearMap;
+#[cfg(feature = "linalg")]
+pub use principal_components::{PrincipalComponents, PrincipalComponentsError};
 pub use shape::{ShapeError, expect_shape};
 pub use softmax::{softmax, softmax_formal, softmax_in_place};
 pub use stored::{Dtype, StoredError, StoredTensor};

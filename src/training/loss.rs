@@ -1,6 +1,6 @@
 //! The loss: cross-entropy, and the max-z term that keeps logits small.
 //!
-//! $$ L = \frac1n \sum_t -\log \mathrm{softmax}(z_t)_{y_t} \;+\; \lambda\, \frac1n \sum_t \left(\max_i z_{t,i}\right)^2 $$
+//! $$ L = \frac1n \sum_t -\log \mathrm{softmax}(z_t)\_{y_t} + \lambda \frac1n \sum_t \left(\max_i z_{t,i}\right)^2 $$
 //!
 //! * Paper: Baichuan 2, arXiv 2309.10305, section 2.4 (max-z loss): λ = 2e-4.
 //! * Shipped: `BaichuanForCausalLM.forward`; its `z_loss_weight` is 0 unless the configuration gives one.

@@ -1,8 +1,8 @@
 //! The same files and texts in the libraries that the formats come from: PyPI `sentencepiece` and `tokenizers`.
-//!
-//! They run in the interpreter named by `PYTHON` (default `python3`); where it lacks a library, the test is skipped by name.
 
+use crate::{live::PYTHON, needs};
 use baichuan2::bpe::{Tokenizer, TrainingOptions, byte_piece};
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeSet, HashSet},
@@ -13,26 +13,29 @@ use std::{
 
 const CHECK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sentencepiece/check.py");
 
-/// The interpreter, if it has `library`.
-fn python(library: &str) -> Option<Command> {
-    let python = std::env::var_os("PYTHON").unwrap_or("python3".into());
-    let import = Command::new(&python)
-        .args(["-c", &format!("import {library}")])
-        .stderr(Stdio::null())
-        .status();
-    if import.is_ok_and(|status| status.success()) {
-        return Some(Command::new(python));
-    }
-    eprintln!(
-        "skipped: {} has no {library}; pip install {library}, or set PYTHON",
-        python.display()
-    );
-    None
+pub fn trials() -> Vec<Trial> {
+    vec![
+        needs(
+            [PYTHON],
+            "origin::sentencepiece_loads_what_training_writes",
+            sentencepiece_loads_what_training_writes,
+        ),
+        needs(
+            [PYTHON],
+            "origin::sentencepiece_learns_nearly_the_same_pieces",
+            sentencepiece_learns_nearly_the_same_pieces,
+        ),
+        needs(
+            [PYTHON],
+            "origin::tokenizers_reads_the_same_json",
+            tokenizers_reads_the_same_json,
+        ),
+    ]
 }
 
 /// Runs the check script on `input`, and returns its lines.
-fn run(mut python: Command, args: &[&str], input: &str) -> Vec<Value> {
-    let mut child = python
+fn run(python: &Path, args: &[&str], input: &str) -> Vec<Value> {
+    let mut child = Command::new(python)
         .arg(CHECK)
         .args(args)
         .stdin(Stdio::piped())
@@ -52,10 +55,7 @@ fn run(mut python: Command, args: &[&str], input: &str) -> Vec<Value> {
 }
 
 /// Every text must get the same ids, and the same text back from them.
-fn agree(library: &str, file: &Path, tokenizer: &Tokenizer, texts: &[String]) {
-    let Some(python) = python(library) else {
-        return;
-    };
+fn agree(python: &Path, library: &str, file: &Path, tokenizer: &Tokenizer, texts: &[String]) {
     let input: String = texts
         .iter()
         .map(|text| json!(text).to_string() + "\n")
@@ -114,8 +114,7 @@ fn texts() -> Vec<String> {
 }
 
 /// Catches: a `.model` that the SentencePiece library refuses or reads otherwise, for every way of training one.
-#[test]
-fn sentencepiece_loads_what_training_writes() {
+fn sentencepiece_loads_what_training_writes([python]: [&Path; 1]) {
     let default = TrainingOptions {
         vocab_size: 3 + 256 + 420,
         character_coverage: 0.99,
@@ -155,6 +154,7 @@ fn sentencepiece_loads_what_training_writes() {
         let file = folder.path().join(format!("{i}.model"));
         std::fs::write(&file, trained.to_bytes()).unwrap();
         agree(
+            python,
             "sentencepiece",
             &file,
             &trained.tokenizer().unwrap(),
@@ -164,11 +164,7 @@ fn sentencepiece_loads_what_training_writes() {
 }
 
 /// Catches: training rules that are not SentencePiece's. It approximates its counts, so that late pieces may differ.
-#[test]
-fn sentencepiece_learns_nearly_the_same_pieces() {
-    let Some(python) = python("sentencepiece") else {
-        return;
-    };
+fn sentencepiece_learns_nearly_the_same_pieces([python]: [&Path; 1]) {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("text.txt");
     let lines: Vec<&str> = LINES.iter().flat_map(|line| line.lines()).collect();
@@ -233,8 +229,7 @@ fn tokenizer_json(parts: Value, vocab: &[String], merges: &[(String, String)]) -
 }
 
 /// Catches: a step of the pipeline in the wrong place, or done otherwise than `tokenizers` does it.
-#[test]
-fn tokenizers_reads_the_same_json() {
+fn tokenizers_reads_the_same_json([python]: [&Path; 1]) {
     let metaspace = |scheme: &str, split: bool| json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": split });
     let byte_level = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true });
     let llama3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -294,7 +289,7 @@ fn tokenizers_reads_the_same_json() {
         let file = folder.path().join(format!("{i}.json"));
         std::fs::write(&file, &json).unwrap();
         let tokenizer = Tokenizer::from_bytes(json.as_bytes()).unwrap();
-        agree("tokenizers", &file, &tokenizer, &texts);
+        agree(python, "tokenizers", &file, &tokenizer, &texts);
     }
 }
 
