@@ -6,6 +6,7 @@ mod fetch;
 mod generate;
 mod inspect;
 mod model;
+mod probe_skills;
 mod stream;
 mod verify;
 
@@ -28,6 +29,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Fetch(fetch::Fetch),
     Corpus(corpus::CorpusArgs),
+    ProbeSkills(probe_skills::ProbeSkills),
 }
 
 /// Runs the command with the arguments of the process: 0 where it succeeds, 1 where it fails, 2 where it is called wrongly.
@@ -39,6 +41,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(inspect) => inspect.run(),
         Command::Fetch(fetch) => fetch.run(),
         Command::Corpus(corpus) => corpus.run(),
+        Command::ProbeSkills(probe) => probe.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -28,11 +28,11 @@
 
 mod chat;
 mod chinese;
-mod draw;
+pub(super) mod draw;
 mod english;
 mod grammar;
-mod puzzles;
-mod questions;
+pub(super) mod puzzles;
+pub(super) mod questions;
 mod rust;
 mod words;
 
@@ -41,12 +41,13 @@ pub use puzzles::Item;
 
 use draw::Draw;
 use grammar::{Language, Scene};
+use std::{fmt, str::FromStr};
+use thiserror::Error;
 
 /// What a document is for.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A story.
@@ -92,7 +93,6 @@ pub const MIXTURE: [(Kind, usize); 11] = [
 
 /// Which half of the puzzles a text may hold: no item of one occurs in the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// For training: seven of eight items.
@@ -179,6 +179,30 @@ impl Iterator for Corpus {
     }
 }
 
+/// A name that no kind has.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{name:?} is no kind of document; there are {}", Kind::all().map(|kind| kind.to_string()).collect::<Vec<_>>().join(", "))]
+pub struct NoSuchKind {
+    /// What was asked for.
+    pub name: String,
+}
+
+impl FromStr for Kind {
+    type Err = NoSuchKind;
+
+    fn from_str(name: &str) -> Result<Self, NoSuchKind> {
+        Kind::all()
+            .find(|kind| kind.to_string() == name)
+            .ok_or_else(|| NoSuchKind { name: name.into() })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{self:?}").to_lowercase())
+    }
+}
+
 impl Kind {
     /// All kinds, in the order of [`MIXTURE`].
     pub fn all() -> impl Iterator<Item = Kind> {
@@ -196,7 +220,7 @@ impl Kind {
             Kind::Chat => chat::conversation(draw),
             Kind::Arithmetic if draw.chance(1, 4) => questions::tale_of_a_sum(draw),
             Kind::Arithmetic => lines(draw, 4, 10, puzzles::arithmetic),
-            Kind::Counting => lines(draw, 1, 2, |draw| puzzles::counting(draw)),
+            Kind::Counting => lines(draw, 1, 2, puzzles::counting),
             Kind::List => puzzles::list(draw),
             Kind::Brackets => lines(draw, 2, 4, puzzles::brackets),
             Kind::Induction => puzzles::induction_document(draw),
