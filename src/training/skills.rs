@@ -158,3 +158,152 @@ fn likeliest(logits: ndarray::ArrayView1<f32>) -> usize {
     let start = (0, f32::NEG_INFINITY);
     logits.iter().enumerate().fold(start, larger).0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        bpe::sentencepiece::{
+            ModelProto, ModelType, NormalizerSpec, SentencePiece, TrainerSpec, Type,
+        },
+        dtransformer::{Config, Error, Parameter, ParameterSource, Position},
+    };
+    use ndarray::{Array1, Array2};
+
+    /// One token for each byte, from 3 on, and one for `ab`.
+    fn bytes() -> Tokenizer {
+        let piece = |piece: String, r#type: Type| SentencePiece {
+            piece: Some(piece),
+            score: Some(0.0),
+            r#type: Some(r#type as i32),
+        };
+        let special = [
+            ("<unk>", Type::Unknown),
+            ("<s>", Type::Control),
+            ("</s>", Type::Control),
+        ];
+        let special = special.map(|(name, kind)| piece(name.into(), kind));
+        let bytes = (0..=255).map(|byte| piece(crate::bpe::byte_piece(byte), Type::Byte));
+        let model = ModelProto {
+            pieces: special
+                .into_iter()
+                .chain(bytes)
+                .chain([piece("ab".into(), Type::Normal)])
+                .collect(),
+            trainer_spec: Some(TrainerSpec {
+                model_type: Some(ModelType::Bpe as i32),
+                byte_fallback: Some(true),
+                ..TrainerSpec::default()
+            }),
+            normalizer_spec: Some(NormalizerSpec {
+                add_dummy_prefix: Some(false),
+                remove_extra_whitespaces: Some(false),
+                ..NormalizerSpec::default()
+            }),
+            ..ModelProto::default()
+        };
+        model.try_into().unwrap()
+    }
+
+    /// After each token comes the next: `x` after `w`. All it knows is in the head; the layer adds nothing.
+    struct Next;
+
+    impl ParameterSource<f32> for Next {
+        type Matrix = Array2<f32>;
+        type Error = Error;
+
+        fn matrix(&mut self, parameter: &Parameter) -> Result<Array2<f32>, Error> {
+            let shape = (parameter.shape[0], parameter.shape[1]);
+            Ok(match parameter.name.as_str() {
+                "model.embed_tokens.weight" => Array2::eye(shape.0),
+                "lm_head.weight" => Array2::from_shape_fn(shape, |(i, j)| f32::from(i == j + 1)),
+                _ => Array2::zeros(shape),
+            })
+        }
+
+        fn vector(&mut self, parameter: &Parameter) -> Result<Array1<f32>, Error> {
+            Ok(Array1::ones(parameter.shape[0]))
+        }
+    }
+
+    fn next() -> DTransformer<f32, Array2<f32>> {
+        let config = Config {
+            vocab_size: 260,
+            hidden_size: 260,
+            intermediate_size: 1,
+            num_hidden_layers: 1,
+            num_attention_heads: 1,
+            num_key_value_heads: 1,
+            head_dim: 2,
+            rms_norm_eps: 1e-6,
+            position: Position::Alibi,
+            context: 4,
+            norm_head: false,
+            tie_word_embeddings: false,
+            packed_qkv: false,
+        };
+        DTransformer::new(config, &mut Next).unwrap()
+    }
+
+    fn item(prompt: &str, answer: &str) -> Item {
+        Item {
+            prompt: prompt.into(),
+            answer: answer.into(),
+            chance: 0.0,
+        }
+    }
+
+    /// Catches: comparing with the token before or after; judging the prompt too; judging the answer's first token alone; stopping at the trained
+    /// context.
+    #[test]
+    fn an_answer_counts_where_all_its_tokens_are_the_likeliest() {
+        let right = [item("w", "x"), item("pp", "qrs"), item("mno2222", "345678")];
+        let wrong = [
+            item("w", "y"),
+            item("pp", "qrz"),
+            item("pp", "rs"),
+            item("w", "wx"),
+            item("w", "w"),
+        ];
+        let (decoder, tokenizer) = (next(), bytes());
+        assert_eq!(accuracy(&decoder, &tokenizer, &right), Ok(1.0));
+        assert_eq!(accuracy(&decoder, &tokenizer, &wrong), Ok(0.0));
+        let all = [&right[..], &wrong].concat();
+        assert_eq!(accuracy(&decoder, &tokenizer, &all), Ok(3.0 / 8.0));
+        assert_eq!(
+            accuracy(&decoder, &tokenizer, &[]),
+            Err(SkillError::NoProbes)
+        );
+    }
+
+    /// Catches: giving half a token away, or asking for what was given.
+    #[test]
+    fn a_probe_is_cut_between_tokens() {
+        let tokenizer = bytes();
+        assert_eq!(
+            cut(&tokenizer, &item("xab", "c")),
+            Ok((vec![123, 259, 102], 2))
+        );
+        for (prompt, answer) in [("xa", "b"), ("", "b"), ("x", "")] {
+            let error = cut(&tokenizer, &item(prompt, answer));
+            assert!(
+                matches!(error, Err(SkillError::NoBoundary { .. })),
+                "{prompt} {answer}"
+            );
+        }
+    }
+
+    /// Catches: probes that change between runs, or that skills or seeds share.
+    #[test]
+    fn probes_follow_from_the_seed() {
+        for skill in Skill::ALL {
+            let some = probes(skill, 20, 3);
+            assert_eq!(some, probes(skill, 25, 3)[..20]);
+            assert_ne!(some, probes(skill, 20, 4));
+            assert!(
+                some.iter()
+                    .all(|probe| !probe.prompt.is_empty() && !probe.answer.trim().is_empty())
+            );
+        }
+    }
+}

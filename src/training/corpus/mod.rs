@@ -241,3 +241,6 @@ fn lines(draw: &mut Draw, low: usize, high: usize, item: impl Fn(&mut Draw) -> I
         .map(|line| format!("{}\n", line.trim_end()))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,7 +121,7 @@ fn name_in_a_story(draw: &mut Draw) -> Option<Item> {
     let story = scene.tell("{story}");
     let people = scene.cast().len();
     let asked = scene.draw.below(people);
-    let who = scene.known_who(asked)?;
+    let who = scene.known_who(asked).filter(|who| story.contains(who))?;
     let alone = (0..people).all(|i| i == asked || scene.known_who(i) != Some(who));
     let name = scene.cast()[asked].name;
     let item = match language {
