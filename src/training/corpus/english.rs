@@ -220,7 +220,7 @@ pub const RULES: &[(&str, &[&str])] = &[
     ("echo", &[
         "{opening}{day} {he} stood on the hill and called, \"{=call}\" From far away, somebody called, \"{=call}\" \
          \"{=call2}\" called {hero}. \"{=call2}\" said the voice. {hero} [was afraid and ran home|ran home]. \
-         \"Somebody lives in the mountain,\" {he} told {his} {=elder}. She laughed. \"It is your own voice,\" she said. \
+         \"Somebody lives in the mountain,\" {he} told {his} {=elder}. {His} {=elder} laughed. \"It is your own voice,\" she said. \
          \"Say something kind, and you will hear something kind.\" So {hero} went back and called, \"{=nice}\" \
          And the mountain said, \"{=nice}\"",
     ]),

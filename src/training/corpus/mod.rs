@@ -110,6 +110,9 @@ pub struct Document {
     pub kind: Kind,
     /// $-\log_2$ of the probability of the choices that made it, its kind included: an upper bound of $-\log_2 p(\text{text})$,
     /// and equal to it where no other choices give the same text.
+    ///
+    /// Exact for lines of arithmetic and for countings; to a thousandth of a bit for brackets, sorting, induction and translation, whose held-out share is
+    /// taken to be an eighth; a bound for what a grammar tells, whose roads may meet, and for recall, which draws again where nothing can be asked.
     pub bits: f64,
 }
 
@@ -169,12 +172,12 @@ impl Iterator for Corpus {
 
     fn next(&mut self) -> Option<Document> {
         let document = self.document(self.next);
-        self.next += 1;
+        self.next = self.next.wrapping_add(1);
         Some(document)
     }
 
     fn nth(&mut self, n: usize) -> Option<Document> {
-        self.next += n as u64;
+        self.next = self.next.wrapping_add(n as u64);
         self.next()
     }
 }

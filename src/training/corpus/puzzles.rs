@@ -313,22 +313,16 @@ fn random_word(draw: &mut Draw) -> String {
 }
 
 fn some_nouns(draw: &mut Draw, k: usize, language: Language) -> Vec<String> {
-    let all = [ANIMALS, TOYS, NATURE, FRUITS].concat_refs();
-    let chosen = draw.distinct(all.len(), k);
+    let nouns = all(&[ANIMALS, TOYS, NATURE, FRUITS]);
+    let chosen = draw.distinct(nouns.len(), k);
     chosen
         .into_iter()
-        .map(|i| language.of(all[i].en, all[i].zh).to_owned())
+        .map(|i| language.of(nouns[i].en, nouns[i].zh).to_owned())
         .collect()
 }
 
-trait ConcatRefs<T> {
-    fn concat_refs(&self) -> Vec<&T>;
-}
-
-impl<T, const N: usize> ConcatRefs<T> for [&'static [T]; N] {
-    fn concat_refs(&self) -> Vec<&T> {
-        self.iter().flat_map(|part| part.iter()).collect()
-    }
+fn all<'t, T>(parts: &[&'t [T]]) -> Vec<&'t T> {
+    parts.iter().flat_map(|part| part.iter()).collect()
 }
 
 /// `cat: 31; dog: 7; dog: 7`.
@@ -374,7 +368,7 @@ pub fn list(draw: &mut Draw) -> String {
         }
         1 => {
             let k = draw.between(3, 6);
-            let things: Vec<_> = [FOODS, TOYS].concat_refs();
+            let things = all(&[FOODS, TOYS]);
             let chosen = draw.distinct(things.len(), k);
             let mut text = language.of("Shopping list:", "要买的东西：").to_owned();
             for i in chosen {
