@@ -4,7 +4,7 @@
 
 pub(super) use super::pre_tokenize::Pipeline;
 use super::{
-    Kind, SPACE, Tokenizer, TokenizerError, Vocabulary, byte_of_piece,
+    Kind, SPACE, Tokenizer, TokenizerError, Vocabulary, byte_level, byte_of_piece,
     decoding::Decoding,
     encoding::Merges,
     pre_tokenize::{Behavior, Cut, PrependScheme, Replacement, gpt2_words, pattern},

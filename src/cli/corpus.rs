@@ -24,11 +24,11 @@ pub struct CorpusArgs {
     /// Where the choices come from.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// What to train on, or what is held out.
-    #[arg(long, value_enum, default_value = "train")]
-    split: Split,
+    /// What is held out, in place of what to train on.
+    #[arg(long)]
+    validation: bool,
     /// Documents of one kind alone.
-    #[arg(long, value_enum)]
+    #[arg(long)]
     kind: Option<Kind>,
     /// So many documents; ten where neither this nor --bytes is given.
     #[arg(long, value_name = "N", conflicts_with = "bytes")]
@@ -65,7 +65,11 @@ impl CorpusArgs {
     }
 
     fn documents(&self) -> impl Iterator<Item = Document> {
-        let mut corpus = Corpus::of(self.seed, self.split);
+        let split = match self.validation {
+            true => Split::Validation,
+            false => Split::Train,
+        };
+        let mut corpus = Corpus::of(self.seed, split);
         if let Some(kind) = self.kind {
             corpus = corpus.only(kind);
         }
@@ -116,9 +120,7 @@ impl CorpusArgs {
             "a document",
             "bits a character",
         ]);
-        let named = kinds
-            .iter()
-            .map(|(kind, count)| (format!("{kind:?}").to_lowercase(), count));
+        let named = kinds.iter().map(|(kind, count)| (kind.to_string(), count));
         for (name, count) in named.chain([("all".to_owned(), &all)]) {
             let characters = count.characters as f64;
             let share = 100.0 * characters / all.characters.max(1) as f64;

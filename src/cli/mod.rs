@@ -9,6 +9,7 @@ mod generate;
 mod inspect;
 mod model;
 mod output;
+mod probe_skills;
 mod prompt;
 mod stream;
 mod tokenize;
@@ -49,6 +50,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Fetch(fetch::Fetch),
     Corpus(corpus::CorpusArgs),
+    ProbeSkills(probe_skills::ProbeSkills),
 }
 
 /// Runs the command of this process: 0 when it did its work, 1 with the reasons on standard error when not, 2 for a wrong usage.
@@ -66,6 +68,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(command) => command.run(),
         Command::Fetch(command) => command.run(),
         Command::Corpus(command) => command.run(),
+        Command::ProbeSkills(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ pub mod export;
 pub mod loss;
 mod parameters;
 mod recipe;
+pub mod skills;
 mod trainer;
 
 pub use adamw::{AdamW, Moments, Schedule, clip};

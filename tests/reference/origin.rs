@@ -55,7 +55,7 @@ fn run(python: &Path, args: &[&str], input: &str) -> Vec<Value> {
 }
 
 /// Every text must get the same ids, and the same text back from them.
-fn agree(python: &Path, library: &str, file: &Path, tokenizer: &Tokenizer, texts: &[String]) {
+fn agree(python: &Path, file: &Path, tokenizer: &Tokenizer, texts: &[String]) {
     let input: String = texts
         .iter()
         .map(|text| json!(text).to_string() + "\n")
@@ -153,13 +153,7 @@ fn sentencepiece_loads_what_training_writes([python]: [&Path; 1]) {
         let trained = options.train(lines, |_, _| ()).unwrap();
         let file = folder.path().join(format!("{i}.model"));
         std::fs::write(&file, trained.to_bytes()).unwrap();
-        agree(
-            python,
-            "sentencepiece",
-            &file,
-            &trained.tokenizer().unwrap(),
-            &texts,
-        );
+        agree(python, &file, &trained.tokenizer().unwrap(), &texts);
     }
 }
 
@@ -289,7 +283,7 @@ fn tokenizers_reads_the_same_json([python]: [&Path; 1]) {
         let file = folder.path().join(format!("{i}.json"));
         std::fs::write(&file, &json).unwrap();
         let tokenizer = Tokenizer::from_bytes(json.as_bytes()).unwrap();
-        agree(python, "tokenizers", &file, &tokenizer, &texts);
+        agree(python, &file, &tokenizer, &texts);
     }
 }
 

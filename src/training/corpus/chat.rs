@@ -124,7 +124,7 @@ const GREETINGS: &[[(&str, &str); 2]] = &[
     ],
     [
         ("Hi!", "Hi! What would you like to talk about?"),
-        ("你好啊！", "你好啊！你想说点什么？"),
+        ("你好啊！", "你好啊！你想说什么？"),
     ],
     [
         ("Good morning!", "Good morning! It is a beautiful day."),
@@ -156,7 +156,7 @@ pub fn conversation(draw: &mut Draw) -> String {
                     format!("My name is {name}."),
                     format!("Nice to meet you, {name}!"),
                 ),
-                (format!("我叫{name}。"), format!("很高兴认识你，{name}！")),
+                (format!("我叫{name}。"), format!("很高兴见到你，{name}！")),
             ));
             if draw.chance(1, 2) {
                 rounds.push(question(draw, language));

@@ -2,6 +2,7 @@
 //!
 //! * `[a|b|c]` is one of its alternatives, each as likely; they nest, and may be empty.
 //! * `{rule}` is one of the sentences that the language has under that name, expanded in turn.
+//! * `{=rule}` is such a sentence too, chosen where it is first named and the same ever after.
 //! * `{toy}` is a word of a class of [`words`], drawn where it is first named and the same ever after; `{toy2}` is another one.
 //!   English: `{a toy}`, `{A toy}` with its article, `{toy+}` in the plural. Chinese: `{a toy}` is 一只风筝, `{one toy}` 一只, `{of toy}` 只. `{to place}` is without *in*, *by*, 里.
 //! * `{hero}`, `{friend}` are names, `{who}`, `{who2}` what they are, `{he}`, `{him}`, `{his}`, `{He}`, `{His}`, `{he2}` … their pronouns.
@@ -46,7 +47,9 @@ pub struct Person {
     /// What they are called.
     pub name: &'static str,
     gender: Gender,
-    /// What animal they are; nothing for a child.
+    /// A child, not an animal: their names tell.
+    is_child: bool,
+    /// What animal, once that was said.
     species: Option<&'static Noun>,
 }
 
@@ -62,39 +65,29 @@ impl Person {
             .filter(|(name, _)| others.iter().all(|other| other.name != *name))
             .collect();
         let &&(name, gender) = draw.pick(&free);
-        let species = (!is_child).then(|| draw.pick(SPECIES));
         Person {
             name,
             gender,
-            species,
-        }
-    }
-
-    /// Girl, boy or what animal.
-    pub fn who(&self, language: Language) -> &'static str {
-        match (self.species, self.gender) {
-            (Some(animal), _) => language.of(animal.en, animal.zh),
-            (None, Gender::He) => language.of("boy", "小男孩"),
-            (None, Gender::She) => language.of("girl", "小女孩"),
+            is_child,
+            species: None,
         }
     }
 
     fn pronoun(&self, language: Language, case: &str) -> &'static str {
-        if language == Language::Chinese {
-            return match (self.species, self.gender) {
-                (Some(_), _) => "它",
-                (None, Gender::He) => "他",
-                (None, Gender::She) => "她",
-            };
-        }
-        let forms = match self.gender {
-            Gender::He => ["he", "him", "his", "He", "His"],
-            Gender::She => ["she", "her", "her", "She", "Her"],
+        let forms = match (language, self.gender) {
+            (Language::Chinese, _) if !self.is_child => ["它"; 5],
+            (Language::Chinese, Gender::He) => ["他"; 5],
+            (Language::Chinese, Gender::She) => ["她"; 5],
+            (Language::English, Gender::He) => ["he", "him", "his", "He", "His"],
+            (Language::English, Gender::She) => ["she", "her", "her", "She", "Her"],
         };
-        let case = ["he", "him", "his", "He", "His"]
-            .iter()
-            .position(|c| *c == case);
-        case.map_or("", |case| forms[case])
+        match case {
+            "he" => forms[0],
+            "him" => forms[1],
+            "his" => forms[2],
+            "He" => forms[3],
+            _ => forms[4],
+        }
     }
 }
 
@@ -106,6 +99,7 @@ pub struct Scene<'d> {
     pub language: Language,
     cast: Vec<Person>,
     things: Vec<(String, &'static Noun)>,
+    said: Vec<(String, String)>,
 }
 
 impl<'d> Scene<'d> {
@@ -116,6 +110,7 @@ impl<'d> Scene<'d> {
             language,
             cast: Vec::new(),
             things: Vec::new(),
+            said: Vec::new(),
         }
     }
 
@@ -133,6 +128,34 @@ impl<'d> Scene<'d> {
             self.cast.push(person);
         }
         self.cast[index]
+    }
+
+    /// Who has been named so far.
+    pub fn cast(&self) -> &[Person] {
+        &self.cast
+    }
+
+    /// Girl, boy or what animal person `index` is, as far as the story has said it.
+    pub fn known_who(&self, index: usize) -> Option<&'static str> {
+        let person = self.cast.get(index)?;
+        match (person.is_child, person.gender) {
+            (false, _) => person
+                .species
+                .map(|animal| self.language.of(animal.en, animal.zh)),
+            (true, Gender::He) => Some(self.language.of("boy", "小男孩")),
+            (true, Gender::She) => Some(self.language.of("girl", "小女孩")),
+        }
+    }
+
+    /// The same, settled now where it was open.
+    fn who(&mut self, index: usize) -> &'static str {
+        self.person(index);
+        if let Some(who) = self.known_who(index) {
+            return who;
+        }
+        let animal = self.draw.pick(SPECIES);
+        self.cast[index].species = Some(animal);
+        self.language.of(animal.en, animal.zh)
     }
 
     /// The word of a slot such as `toy` or `toy2`, different from those of the class that are in use.
@@ -165,8 +188,22 @@ impl<'d> Scene<'d> {
         text.push_str(rest);
     }
 
+    fn remembered(&mut self, rule: &str) -> String {
+        if let Some((_, said)) = self.said.iter().find(|(name, _)| name == rule) {
+            return said.clone();
+        }
+        let mut said = String::new();
+        self.slot(rule, &mut said);
+        self.said.push((rule.to_owned(), said.clone()));
+        said
+    }
+
     fn slot(&mut self, slot: &str, text: &mut String) {
         let language = self.language;
+        if let Some(rule) = slot.strip_prefix('=') {
+            text.push_str(&self.remembered(rule));
+            return;
+        }
         if let Some(rule) = language.rule(slot) {
             let template = *self.draw.pick(rule);
             return self.expand(template, text);
@@ -186,16 +223,18 @@ impl<'d> Scene<'d> {
                 text.push_str(self.person(index).pronoun(language, base));
             }
             "who" => {
-                let person = self.person(index);
-                let measure = person.species.map_or("个", |animal| animal.measure);
+                let who = self.who(index);
+                let measure = if self.cast[index].is_child {
+                    "个"
+                } else {
+                    "只"
+                };
                 match (form, language) {
                     ("one", _) => text.extend(["一", measure]),
-                    ("a", Language::Chinese) => {
-                        text.extend(["一", measure, person.who(language)]);
-                    }
+                    ("a", Language::Chinese) => text.extend(["一", measure, who]),
                     // No species here begins with a vowel.
-                    ("a", Language::English) => text.extend(["a ", person.who(language)]),
-                    _ => text.push_str(person.who(language)),
+                    ("a", Language::English) => text.extend(["a ", who]),
+                    _ => text.push_str(who),
                 }
             }
             _ => {

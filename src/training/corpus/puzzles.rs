@@ -8,12 +8,14 @@ use super::{
 use std::sync::LazyLock;
 
 /// A text cut where its rest is determined.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Item {
     /// What is given.
     pub prompt: String,
     /// What must follow.
     pub answer: String,
+    /// How likely a guess among what is at hand is right: one of the names in the text, or one of a hundred numbers; 0 where that is too much to count.
+    pub chance: f64,
 }
 
 impl Item {
@@ -21,7 +23,12 @@ impl Item {
         Item {
             prompt: prompt.into(),
             answer: answer.into(),
+            chance: 0.0,
         }
+    }
+
+    pub(super) fn chance(self, chance: f64) -> Self {
+        Item { chance, ..self }
     }
 
     /// Both together, as they stand in a document.
@@ -103,6 +110,7 @@ pub fn arithmetic(draw: &mut Draw) -> Item {
         format!("{}=", equation.question()),
         format!("{}\n", equation.result()),
     )
+    .chance(0.01)
 }
 
 // --- counting
@@ -188,11 +196,19 @@ pub fn sorting(draw: &mut Draw) -> Item {
     let numbers = draw.unseen(TRAINING_SHARE, any, |numbers| {
         format!("{:?}", sorted(numbers))
     });
-    let written = |numbers: &[usize]| numbers.iter().map(|n| format!(" {n}")).collect::<String>();
+    let written = |numbers: &[usize]| {
+        let words: Vec<String> = numbers.iter().map(usize::to_string).collect();
+        words.join(language.of(" ", "、"))
+    };
     Item::new(
-        format!("{}{} =>", language.of("Sort:", "排序:"), written(&numbers)),
-        format!("{}\n", written(&sorted(&numbers))),
+        format!(
+            "{}{} =>",
+            language.of("Sort: ", "从小到大："),
+            written(&numbers)
+        ),
+        format!(" {}\n", written(&sorted(&numbers))),
     )
+    .chance(1.0 / (1..=numbers.len()).product::<usize>() as f64)
 }
 
 // --- brackets
@@ -235,6 +251,7 @@ pub fn brackets(draw: &mut Draw) -> Item {
         format!("{}=>", spaced(&mut given.iter())),
         format!(" {}\n", answer.trim_end()),
     )
+    .chance((PAIRS.len() as f64).powi(-(open.len() as i32)))
 }
 
 // --- induction
@@ -272,6 +289,7 @@ pub fn induction(draw: &mut Draw, copies: usize) -> Item {
         format!("{}{}", copy.repeat(copies - 1), words[..known].join(" ")),
         format!(" {}", words[known]),
     )
+    .chance(1.0 / words.len() as f64)
 }
 
 /// An [`induction`] with the rest of its last copy.
@@ -295,22 +313,16 @@ fn random_word(draw: &mut Draw) -> String {
 }
 
 fn some_nouns(draw: &mut Draw, k: usize, language: Language) -> Vec<String> {
-    let all = [ANIMALS, TOYS, NATURE, FRUITS].concat_refs();
-    let chosen = draw.distinct(all.len(), k);
+    let nouns = all(&[ANIMALS, TOYS, NATURE, FRUITS]);
+    let chosen = draw.distinct(nouns.len(), k);
     chosen
         .into_iter()
-        .map(|i| language.of(all[i].en, all[i].zh).to_owned())
+        .map(|i| language.of(nouns[i].en, nouns[i].zh).to_owned())
         .collect()
 }
 
-trait ConcatRefs<T> {
-    fn concat_refs(&self) -> Vec<&T>;
-}
-
-impl<T, const N: usize> ConcatRefs<T> for [&'static [T]; N] {
-    fn concat_refs(&self) -> Vec<&T> {
-        self.iter().flat_map(|part| part.iter()).collect()
-    }
+fn all<'t, T>(parts: &[&'t [T]]) -> Vec<&'t T> {
+    parts.iter().flat_map(|part| part.iter()).collect()
 }
 
 /// `cat: 31; dog: 7; dog: 7`.
@@ -332,6 +344,7 @@ fn lookup(draw: &mut Draw) -> Item {
         format!("{}{}:", line(&(keys.clone(), values.clone())), keys[asked]),
         format!(" {}\n", values[asked]),
     )
+    .chance(1.0 / keys.len() as f64)
 }
 
 /// Lists of daily life.
@@ -355,9 +368,9 @@ pub fn list(draw: &mut Draw) -> String {
         }
         1 => {
             let k = draw.between(3, 6);
-            let things: Vec<_> = [FOODS, TOYS].concat_refs();
+            let things = all(&[FOODS, TOYS]);
             let chosen = draw.distinct(things.len(), k);
-            let mut text = language.of("Shopping list:", "购物单：").to_owned();
+            let mut text = language.of("Shopping list:", "要买的东西：").to_owned();
             for i in chosen {
                 let (n, noun) = (draw.between(1, 9), things[i]);
                 text += &match language {

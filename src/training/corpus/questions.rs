@@ -111,7 +111,7 @@ fn facts(draw: &mut Draw) -> Item {
     // Mostly the name is asked for.
     let asked = draw.pick(&questions).clone();
     let (question, answer) = &asked[usize::from(draw.chance(1, 4))];
-    Item::new(format!("{}\n{question}", text.trim_end()), answer)
+    Item::new(format!("{}\n{question}", text.trim_end()), answer).chance(1.0 / k as f64)
 }
 
 /// A story, and what one of its people is called; nothing where that is not to be told from what they are.
@@ -119,19 +119,19 @@ fn name_in_a_story(draw: &mut Draw) -> Option<Item> {
     let language = Language::draw(draw);
     let mut scene = Scene::new(draw, language);
     let story = scene.tell("{story}");
-    let (hero, friend) = (scene.person(0), scene.person(1));
-    let (whose, other) = match scene.draw.chance(1, 2) {
-        true => (hero, friend),
-        false => (friend, hero),
+    let people = scene.cast().len();
+    let asked = scene.draw.below(people);
+    let who = scene.known_who(asked).filter(|who| story.contains(who))?;
+    let alone = (0..people).all(|i| i == asked || scene.known_who(i) != Some(who));
+    let name = scene.cast()[asked].name;
+    let item = match language {
+        Language::English => Item::new(
+            format!("{story}\nWhat was the name of the {who}?"),
+            format!(" {name}."),
+        ),
+        Language::Chinese => Item::new(format!("{story}\n{who}叫什么名字？"), format!("{name}。")),
     };
-    let (who, who_else) = (whose.who(language), other.who(language));
-    let is_named = story.contains(who) && story.contains(whose.name);
-    let question = language.of(
-        format!("What was the name of the {who}?"),
-        format!("{who}叫什么名字？"),
-    );
-    let answer = language.of(format!(" {}.", whose.name), format!("{}。", whose.name));
-    (is_named && who != who_else).then(|| Item::new(format!("{story}\n{question}"), answer))
+    alone.then(|| item.chance(1.0 / people as f64))
 }
 
 fn capital(text: &str) -> String {
@@ -149,7 +149,7 @@ pub fn quotation(draw: &mut Draw) -> Item {
         let said = [0, 1].map(|_| Scene::new(draw, language).tell("{remark}"));
         let asked = draw.below(2);
         let ([a, b], [x, y], name, remark) = (names, &said, names[asked], &said[asked]);
-        match language {
+        let item = match language {
             Language::English => Item::new(
                 format!("{a} said, \"{x}\" {b} said, \"{y}\"\nWhat did {name} say? {name} said,"),
                 format!(" \"{remark}\""),
@@ -159,7 +159,8 @@ pub fn quotation(draw: &mut Draw) -> Item {
                 format!("{a}说：“{x}”{b}说：“{y}”\n{name}说了什么？{name}说：“"),
                 format!("{remark}”"),
             ),
-        }
+        };
+        item.chance(0.5)
     };
     draw.unseen(TRAINING_SHARE, any, |item: &Item| item.text())
 }

@@ -117,6 +117,19 @@ pub const COLORS: &[Noun] = &[
     noun("black", "black", "黑色", ""),
 ];
 
+/// What one can make of paper.
+pub const CRAFTS: &[Noun] = &[
+    noun("kite", "kites", "风筝", "只"),
+    noun("boat", "boats", "小船", "条"),
+    noun("hat", "hats", "帽子", "顶"),
+    noun("box", "boxes", "盒子", "个"),
+    noun("book", "books", "书", "本"),
+    noun("flower", "flowers", "花", "朵"),
+];
+
+/// How many of [`PLACES`] one goes to in a story.
+const OUTINGS: usize = 8;
+
 /// Where one can be. English with its preposition, in `plural` without it; Chinese in the locative, in `measure` without it.
 pub const PLACES: &[Noun] = &[
     noun("in the garden", "the garden", "花园里", "花园"),
@@ -126,8 +139,8 @@ pub const PLACES: &[Noun] = &[
     noun("at school", "school", "学校里", "学校"),
     noun("by the lake", "the lake", "湖边", "湖边"),
     noun("in the park", "the park", "公园里", "公园"),
-    noun("on the bridge", "the bridge", "桥上", "桥上"),
     noun("by the sea", "the sea", "海边", "海边"),
+    noun("on the bridge", "the bridge", "桥上", "桥上"),
     noun("at home", "home", "家里", "家里"),
 ];
 
@@ -140,6 +153,8 @@ pub fn class(name: &str) -> Option<&'static [Noun]> {
         "animal" => ANIMALS,
         "nature" => NATURE,
         "color" => COLORS,
+        "craft" => CRAFTS,
+        "outing" => &PLACES[..OUTINGS],
         "place" => PLACES,
         _ => return None,
     })

@@ -1,0 +1,201 @@
+//! `baichuan2 corpus` and `baichuan2 probe-skills`, end to end.
+#![cfg(feature = "cli")]
+
+use assert_cmd::Command;
+use predicates::{prelude::PredicateBooleanExt, str::contains};
+use std::fs;
+
+#[path = "common/checkpoint.rs"]
+mod common;
+use common::Folder;
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("baichuan2").unwrap();
+    command.args(arguments);
+    command
+}
+
+fn stdout(mut command: Command) -> String {
+    String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
+}
+
+/// Catches: a seed that is not used; a file that differs from what is shown; a limit that is not kept.
+#[test]
+fn corpus_writes_the_documents_of_a_seed() {
+    let ten = stdout(command(&["corpus", "--seed", "5", "--documents", "10"]));
+    assert_eq!(ten, stdout(command(&["corpus", "--seed", "5"])));
+    assert_ne!(ten, stdout(command(&["corpus", "--seed", "6"])));
+    assert_ne!(
+        ten,
+        stdout(command(&["corpus", "--seed", "5", "--validation"]))
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("corpus.txt");
+    let path = file.to_str().unwrap();
+    let nothing = stdout(command(&[
+        "corpus", "--seed", "5", "--bytes", "30000", "--out", path,
+    ]));
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(nothing.is_empty() && text.starts_with(&ten));
+    assert!((30_000..40_000).contains(&text.len()), "{}", text.len());
+
+    let nowhere = folder.path().join("none/corpus.txt");
+    let mut failing = command(&["corpus", "--out", nowhere.to_str().unwrap()]);
+    failing.assert().failure().stderr(contains("corpus.txt"));
+}
+
+/// Catches: documents run together; a kind ignored; bits lost.
+#[test]
+fn corpus_writes_json_lines_of_one_kind() {
+    let lines = stdout(command(&[
+        "corpus",
+        "--kind",
+        "brackets",
+        "--documents",
+        "4",
+        "--jsonl",
+    ]));
+    let documents: Vec<serde_json::Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(documents.len(), 4);
+    for document in documents {
+        assert_eq!(document["kind"], "brackets");
+        assert!(document["bits"].as_f64().unwrap() > 1.0);
+        assert!(document["text"].as_str().unwrap().contains("=>"));
+    }
+    let mut unknown = command(&["corpus", "--kind", "poem"]);
+    unknown
+        .assert()
+        .failure()
+        .stderr(contains("no kind of document").and(contains("story")));
+}
+
+/// Catches: kinds left out; shares that do not add up.
+#[test]
+fn corpus_counts_what_it_consists_of() {
+    let table = stdout(command(&["corpus", "--documents", "400", "--stats"]));
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows.len(), 12, "{table}");
+    let (all, kinds) = rows.split_last().unwrap();
+    let characters = |row: &Vec<&str>| row[2].parse::<u64>().unwrap();
+    assert_eq!(all[..2], ["all", "400"]);
+    assert_eq!(kinds.iter().map(characters).sum::<u64>(), characters(all));
+}
+
+/// Catches: checkpoints out of order, or without the tokenizer beside them; a tokenizer of another model; a table without its rows.
+#[test]
+fn probe_skills_compares_checkpoints_in_the_order_of_their_tokens() {
+    let run = run();
+    let path = run.path().to_str().unwrap();
+    let table = stdout(command(&[
+        "probe-skills",
+        "--model",
+        path,
+        "--checkpoints",
+        "--probes",
+        "2",
+    ]));
+    let lines: Vec<&str> = table.lines().collect();
+    let header: Vec<&str> = lines[0].split_whitespace().collect();
+    assert_eq!(
+        header[..4],
+        ["skill", "guess", "tokens-900", "tokens-01000"],
+        "{table}"
+    );
+    assert_eq!(header.len(), 5, "{table}");
+    for skill in [
+        "recall",
+        "induction",
+        "brackets",
+        "arithmetic",
+        "translation",
+    ] {
+        let row = lines
+            .iter()
+            .find(|line| line.trim_start().starts_with(skill));
+        assert_eq!(row.unwrap().split_whitespace().count(), 5, "{table}");
+    }
+    let json = stdout(command(&[
+        "probe-skills",
+        "--model",
+        path,
+        "--probes",
+        "2",
+        "--json",
+    ]));
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(report["guess"]["arithmetic"], 0.01);
+    assert!(
+        report["models"][0]["accuracy"]["brackets"]
+            .as_f64()
+            .unwrap()
+            <= 1.0
+    );
+
+    for (arguments, message) in [
+        (&["--probes", "0"][..], "--probes is 0"),
+        (&["--checkpoints"][..], "no checkpoints"),
+    ] {
+        let folder = Folder::copy_of("tiny7b", &["model.safetensors"]);
+        let mut failing = command(&["probe-skills", "--model", folder.path().to_str().unwrap()]);
+        failing
+            .args(arguments)
+            .assert()
+            .failure()
+            .stderr(contains(message));
+    }
+}
+
+/// A folder with a model, its tokenizer and two checkpoints.
+fn run() -> Folder {
+    let run = Folder::copy_of("tiny7b", &["model.safetensors"]);
+    run.write("tokenizer.model", bytes());
+    for checkpoint in ["tokens-01000", "tokens-900", "tokens-none"] {
+        let folder = run.path().join(checkpoint);
+        fs::create_dir(&folder).unwrap();
+        for file in ["config.json", "model.safetensors"] {
+            fs::copy(run.path().join(file), folder.join(file)).unwrap();
+        }
+    }
+    run
+}
+
+/// A tokenizer whose tokens are bytes.
+fn bytes() -> Vec<u8> {
+    use baichuan2::bpe::{byte_piece, sentencepiece::*};
+    use prost::Message;
+    let piece = |piece: String, r#type: Type| SentencePiece {
+        piece: Some(piece),
+        score: Some(0.0),
+        r#type: Some(r#type as i32),
+    };
+    let special = [
+        ("<unk>", Type::Unknown),
+        ("<s>", Type::Control),
+        ("</s>", Type::Control),
+    ];
+    let special = special.map(|(name, kind)| piece(name.into(), kind));
+    let bytes = (0..=255).map(|byte| piece(byte_piece(byte), Type::Byte));
+    let model = ModelProto {
+        pieces: special.into_iter().chain(bytes).collect(),
+        trainer_spec: Some(TrainerSpec {
+            model_type: Some(ModelType::Bpe as i32),
+            byte_fallback: Some(true),
+            ..TrainerSpec::default()
+        }),
+        normalizer_spec: Some(NormalizerSpec {
+            add_dummy_prefix: Some(false),
+            remove_extra_whitespaces: Some(false),
+            ..NormalizerSpec::default()
+        }),
+        ..ModelProto::default()
+    };
+    model.encode_to_vec()
+}
