@@ -1,7 +1,7 @@
 //! The optimizer: AdamW, after the gradient is clipped.
 //!
-//! $$ m \leftarrow \beta_1 m + (1 - \beta_1)\,g, \qquad v \leftarrow \beta_2 v + (1 - \beta_2)\,g^2, \qquad
-//!    \theta \leftarrow \theta - \eta\lambda\,\theta - \eta\,\frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon} $$
+//! $$ m \leftarrow \beta_1 m + (1 - \beta_1) g, \qquad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \qquad
+//!    \theta \leftarrow \theta - \eta\lambda \theta - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon} $$
 //!
 //! * Paper: Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2; Baichuan 2, arXiv 2309.10305, section 2.5: β 0.9 and 0.95, weight decay 0.1,
 //!   clipped to a norm of 0.5.

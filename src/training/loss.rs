@@ -72,7 +72,7 @@ impl Loss {
 
     /// The loss of `logits: [rows, vocab]` and its gradient, which takes their place.
     ///
-    /// $$ \bar z_t = \frac{1}{n} \left(\mathrm{softmax}(z_t) - e_{y_t} + 2\lambda\, \max(z_t)\, e_{\arg\max z_t}\right) $$
+    /// $$ \bar z_t = \frac{1}{n} \left(\mathrm{softmax}(z_t) - e_{y_t} + 2\lambda  \max(z_t)  e_{\arg\max z_t}\right) $$
     ///
     /// Rows without a target have neither loss nor gradient. `count` is $n$: the targets of the whole step, of which these may be a part.
     ///

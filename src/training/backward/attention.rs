@@ -2,10 +2,10 @@
 //!
 //! For one head of one sequence, with $s = 1/\sqrt d$ and the bias $B$ constant:
 //!
-//! $$ P = \mathrm{softmax}(s\,Q K^\top + B), \quad O = P V; \qquad
+//! $$ P = \mathrm{softmax}(s Q K^\top + B), \quad O = P V; \qquad
 //!    \bar V = P^\top \bar O, \quad \bar P = \bar O V^\top, \quad
 //!    \bar S = P \odot (\bar P - \mathrm{rowsum}(\bar P \odot P)), \quad
-//!    \bar Q = s\,\bar S K, \quad \bar K = s\,\bar S^\top Q $$
+//!    \bar Q = s \bar S K, \quad \bar K = s \bar S^\top Q $$
 //!
 //! A key/value head gets the sum over the heads that share it. RoPE is a rotation, and the gradient is turned back by the same angles.
 

@@ -2,7 +2,7 @@
 //!
 //! With $r = 1/\mathrm{RMS}(x)$ and $g = \bar y \odot \gamma$, one row at a time:
 //!
-//! $$ y = r\,x \odot \gamma, \qquad \bar\gamma \mathrel{+}= r\,x \odot \bar y, \qquad \bar x = r \left(g - \frac{r^2\,(g \cdot x)}{d}\, x\right) $$
+//! $$ y = r x \odot \gamma, \qquad \bar\gamma \mathrel{+}= r x \odot \bar y, \qquad \bar x = r \left(g - \frac{r^2 (g \cdot x)}{d}  x\right) $$
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, NdFloat, Zip};
 

@@ -2,7 +2,7 @@
 //!
 //! With $a = x G^\top$, $b = x U^\top$, $\sigma = \sigma(a)$ and $h = a\sigma \odot b$:
 //!
-//! $$ y = h D^\top, \qquad \bar h = \bar y D, \qquad \bar a = \bar h \odot b \odot \sigma\,(1 + a\,(1 - \sigma)), \qquad \bar b = \bar h \odot a\sigma $$
+//! $$ y = h D^\top, \qquad \bar h = \bar y D, \qquad \bar a = \bar h \odot b \odot \sigma (1 + a (1 - \sigma)), \qquad \bar b = \bar h \odot a\sigma $$
 
 use super::add_linear;
 use crate::swiglu::SwiGlu;

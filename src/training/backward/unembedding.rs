@@ -3,7 +3,7 @@
 //! With $\hat w = w / \lVert w \rVert$, one row of the head at a time:
 //!
 //! $$ Z = X \hat W^\top, \qquad \bar X = \bar Z \hat W, \qquad \bar{\hat W} = \bar Z^\top X, \qquad
-//!    \bar w = \frac{\bar{\hat w} - (\hat w \cdot \bar{\hat w})\,\hat w}{\lVert w \rVert} $$
+//!    \bar w = \frac{\bar{\hat w} - (\hat w \cdot \bar{\hat w}) \hat w}{\lVert w \rVert} $$
 //!
 //! The gradient of a row stands at a right angle to it: length alone changes no logit.
 
