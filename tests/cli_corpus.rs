@@ -122,6 +122,21 @@ fn probe_skills_compares_checkpoints_in_the_order_of_their_tokens() {
             .find(|line| line.trim_start().starts_with(skill));
         assert_eq!(row.unwrap().split_whitespace().count(), 5, "{table}");
     }
+    // As a run of `train` lies there: all of them in one folder.
+    let inside = run.path().join("checkpoints");
+    fs::create_dir(&inside).unwrap();
+    for checkpoint in ["tokens-01000", "tokens-900"] {
+        fs::rename(run.path().join(checkpoint), inside.join(checkpoint)).unwrap();
+    }
+    let moved = [
+        "probe-skills",
+        "--model",
+        path,
+        "--checkpoints",
+        "--probes",
+        "2",
+    ];
+    assert_eq!(table, stdout(command(&moved)));
     let json = stdout(command(&[
         "probe-skills",
         "--model",

@@ -26,7 +26,7 @@ pub struct ProbeSkills {
     /// A folder with a model; give several to compare them.
     #[arg(long = "model", value_name = "DIR", required = true)]
     models: Vec<PathBuf>,
-    /// Take the checkpoints in each folder too: sub-folders named tokens-N, in the order of N. They need no tokenizer of their own.
+    /// Take the checkpoints of each folder too: those in it, or in `checkpoints` in it, named tokens-N, in the order of N. They need no tokenizer of their own.
     #[arg(long)]
     checkpoints: bool,
     /// Probes of each skill.
@@ -97,10 +97,13 @@ impl ProbeSkills {
         if !self.checkpoints {
             return Ok(vec![folder.to_owned()]);
         }
-        let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+        // A run keeps them in a folder of their own.
+        let inside = Some(folder.join("checkpoints")).filter(|inside| inside.is_dir());
+        let among = inside.as_deref().unwrap_or(folder);
+        let entries = std::fs::read_dir(among).with_context(|| among.display().to_string())?;
         let mut found = Vec::new();
         for entry in entries {
-            let path = entry.with_context(|| folder.display().to_string())?.path();
+            let path = entry.with_context(|| among.display().to_string())?.path();
             let tokens = path
                 .file_name()
                 .and_then(|name| name.to_str()?.strip_prefix("tokens-")?.parse::<u64>().ok());
