@@ -2,7 +2,7 @@
 //!
 //! Starting from single characters, the most frequent pair of neighbours becomes a new piece, is replaced by it everywhere, and so on:
 //!
-//! $$ (l, r)^\ast = \operatorname*{arg max}_{(l, r)} \; \#\{  i : s_i = l,\ s_{i+1} = r  \} $$
+//! $$ (l, r)^\ast = \operatorname*{arg max}_{(l, r)} \left\lvert \lbrace i : s_i = l, s_{i+1} = r \rbrace \right\rvert $$
 //!
 //! Ties go to the shorter piece, then to the one first in the order of code points, then to the one whose left part is shorter. A
 //! piece is learned once: when `ab` + `c` has made `abc`, `a` + `bc` is no longer a candidate (SentencePiece's rule).
