@@ -269,13 +269,16 @@ fn bad_input_is_told() {
         .code(1)
         .stderr(contains("has neither tokenizer.model nor tokenizer.json"));
     // A context that fills up ends the text, and says so.
-    on_model("generate", &["The cat sat", "--max-new-tokens", "400"])
-        .assert()
-        .success()
-        .stderr(contains("the context is full"));
     on_model(
         "generate",
-        &["--context", "64", "The cat sat", "--max-new-tokens", "40"],
+        &["The cat sat", "--context", "8", "--max-new-tokens", "20"],
+    )
+    .assert()
+    .success()
+    .stderr(contains("the context is full"));
+    on_model(
+        "generate",
+        &["--context", "64", "The cat sat", "--max-new-tokens", "10"],
     )
     .assert()
     .success()
