@@ -49,7 +49,7 @@ pub(crate) mod slope {
                 f(&x)
             };
             let central = |h: f64| (moved(h) - moved(-h)) / (2.0 * h);
-            (4.0 * central(1e-4) - central(2e-4)) / 3.0
+            (4.0 * central(3e-5) - central(6e-5)) / 3.0
         })
     }
 
