@@ -53,6 +53,8 @@ pub struct StreamDecoder<'t> {
     specials: Specials,
     /// Bytes that are not yet a character.
     pending: Vec<u8>,
+    /// Places in `pending` over which no character reaches: SentencePiece gathers bytes up to a control piece, though that prints nothing.
+    cuts: Vec<usize>,
     at_start: bool,
 }
 
@@ -67,6 +69,7 @@ impl<'t> StreamDecoder<'t> {
             decoding,
             specials,
             pending: Vec::new(),
+            cuts: Vec::new(),
             at_start: true,
         }
     }
@@ -90,7 +93,11 @@ impl<'t> StreamDecoder<'t> {
         let before = self.pending.len();
         match piece.kind {
             Kind::Byte(byte) => self.pending.push(byte),
-            Kind::Control if self.specials == Specials::Skip => {}
+            Kind::Control if self.specials == Specials::Skip => {
+                if !self.decoding.byte_level {
+                    self.cuts.push(before);
+                }
+            }
             Kind::Control => self.pending.extend(piece.text.bytes()),
             Kind::Unknown => self.pending.extend(self.decoding.unknown.bytes()),
             Kind::Normal | Kind::UserDefined => self.push_piece(piece),
@@ -146,8 +153,20 @@ impl<'t> StreamDecoder<'t> {
     /// Takes whole characters off the front of `pending`; what is incomplete stays, unless this is the end.
     pub(super) fn take_text(&mut self, end: bool) -> String {
         let mut text = String::new();
-        let mut rest = self.pending.as_slice();
-        for chunk in self.pending.utf8_chunks() {
+        let pending = std::mem::take(&mut self.pending);
+        let mut start = 0;
+        for cut in std::mem::take(&mut self.cuts) {
+            self.decode_part(&pending[start..cut], true, &mut text);
+            start = cut;
+        }
+        self.decode_part(&pending[start..], end, &mut text);
+        text
+    }
+
+    /// Appends the characters of `bytes` to `text`.
+    fn decode_part(&mut self, bytes: &[u8], end: bool, text: &mut String) {
+        let mut rest = bytes;
+        for chunk in bytes.utf8_chunks() {
             text.push_str(chunk.valid());
             rest = &rest[chunk.valid().len()..];
             let bad = chunk.invalid();
@@ -164,6 +183,5 @@ impl<'t> StreamDecoder<'t> {
             rest = &rest[bad.len()..];
         }
         self.pending = rest.to_vec();
-        text
     }
 }

@@ -225,4 +225,38 @@ mod tests {
         assert_eq!(choose(&[], 1.0), 1);
         assert_eq!(choose(&[1], 1.5), 2);
     }
+
+    /// Catches: top-p before top-k, either of them before the temperature, the penalty after them.
+    #[test]
+    fn filters_come_in_the_shipped_order() {
+        let kept = |sampling: Sampling, text: &[u32]| -> Vec<usize> {
+            let mut logits = ndarray::array![0.4_f32, 0.3, 0.2, 0.1].ln();
+            sampling.distribution(logits.view_mut(), text);
+            (0..4).filter(|&i| logits[i] > 0.0).collect()
+        };
+        let open = Sampling {
+            greedy: false,
+            ..Sampling::greedy()
+        };
+        // Of the two that top-k keeps the first has 4/7, more than a half; of all four it has less.
+        let top_k_first = Sampling {
+            top_k: 2,
+            top_p: 0.5,
+            ..open
+        };
+        assert_eq!(kept(top_k_first, &[]), [0]);
+        // Sharpened to 16/30 the first suffices.
+        let temperature_first = Sampling {
+            temperature: 0.5,
+            top_p: 0.5,
+            ..open
+        };
+        assert_eq!(kept(temperature_first, &[]), [0]);
+        let penalty_first = Sampling {
+            repetition_penalty: 2.0,
+            top_k: 1,
+            ..open
+        };
+        assert_eq!(kept(penalty_first, &[0]), [1]);
+    }
 }

@@ -22,6 +22,11 @@ pub fn trials() -> Vec<Trial> {
             sentencepiece_agrees_on_random_texts,
         ),
         needs(
+            [PYTHON, MODEL],
+            "live::sentencepiece_agrees_on_random_ids",
+            sentencepiece_agrees_on_random_ids,
+        ),
+        needs(
             [PYTHON, Data::Env("BAICHUAN2_SMOLLM2")],
             "live::hugging_face_tokenizers_agrees_on_random_texts",
             hugging_face_agrees_on_random_texts,
@@ -81,7 +86,7 @@ fn random_texts(tokenizer: &Tokenizer) -> Vec<String> {
 }
 
 /// What a Python program makes of the texts; it finds them, and the file, in `texts` and `file`, and prints JSON.
-fn ask(python: &Path, program: &str, file: &Path, texts: &[String]) -> Value {
+fn ask(python: &Path, program: &str, file: &Path, texts: &impl serde::Serialize) -> Value {
     let program = format!(
         "import json, sys\nfile, texts = sys.argv[1], json.load(open(0, encoding='utf-8'))\n{program}"
     );
@@ -131,6 +136,32 @@ fn sentencepiece_agrees_on_random_texts([python, model]: [&Path; 2]) {
         &texts,
         &answers,
     );
+}
+
+/// Catches: control pieces that print, bytes that are gathered into characters otherwise, a mark too many or too few for broken ones.
+fn sentencepiece_agrees_on_random_ids([python, model]: [&Path; 2]) {
+    let tokenizer = Tokenizer::open(model).unwrap();
+    let mut random = ChaCha8Rng::seed_from_u64(8);
+    let id = |random: &mut ChaCha8Rng| match random.random_range(0..4) {
+        0 => random.random_range(0..125_696_u32),
+        1 => random.random_range(0..200),
+        _ => random.random_range(1089..1345), // bytes
+    };
+    let texts: Vec<Vec<u32>> = (0..TEXTS)
+        .map(|_| {
+            (0..random.random_range(1..12))
+                .map(|_| id(&mut random))
+                .collect()
+        })
+        .collect();
+    let program = "import sentencepiece\n\
+        p = sentencepiece.SentencePieceProcessor(model_file=file)\n\
+        print(json.dumps([p.decode(i) for i in texts]))";
+    let answers = ask(python, program, model, &texts);
+    for (ids, answer) in texts.iter().zip(answers.as_array().unwrap()) {
+        assert_eq!(tokenizer.decode(ids).unwrap(), *answer, "{ids:?}");
+    }
+    eprintln!("{TEXTS} lists of random ids: all texts equal");
 }
 
 /// Catches: a `tokenizer.json` read otherwise than by the library whose format it is.

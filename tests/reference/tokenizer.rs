@@ -43,6 +43,11 @@ pub fn trials() -> Vec<Trial> {
             has_its_sizes_and_special_pieces,
         ),
         needs(
+            [MODEL],
+            "tokenizer::each_byte_of_a_broken_character_is_marked",
+            each_byte_of_a_broken_character_is_marked,
+        ),
+        needs(
             [MODEL, ENCODINGS],
             "tokenizer::longest_match_is_not_bpe_on_a_tenth_of_english_words",
             longest_match_is_not_bpe,
@@ -154,6 +159,22 @@ fn has_its_sizes_and_special_pieces([model]: [&Path; 1]) {
     assert!((1345..125_696).all(|id| kind(id) == Kind::Normal));
     assert_eq!(tokenizer.piece(195).unwrap().text, "<reserved_106>");
     assert_eq!(tokenizer.piece(1345).unwrap().text, "▁t");
+}
+
+/// Catches: one U+FFFD for a broken character, as Rust and Hugging Face print it, in place of SentencePiece's one for each byte.
+fn each_byte_of_a_broken_character_is_marked([model]: [&Path; 1]) {
+    let tokenizer = Tokenizer::open(model).unwrap();
+    let bytes = |bytes: &[u8]| -> Vec<u32> { bytes.iter().map(|&b| 1089 + u32::from(b)).collect() };
+    let text = |b: &[u8]| tokenizer.decode(&bytes(b)).unwrap();
+    assert_eq!(text("你".as_bytes()), "你");
+    assert_eq!(text(&[0xe4, 0xbd]), "\u{fffd}\u{fffd}"); // two thirds of it
+    let parted = [bytes(&[0xc7]), vec![2], bytes(&[0xb2])].concat(); // `</s>` prints nothing, and parts what surrounds it
+    assert_eq!(tokenizer.decode(&parted).unwrap(), "\u{fffd}\u{fffd}");
+    assert_eq!(tokenizer.decode_bytes(&parted).unwrap(), [0xc7, 0xb2]);
+    let mut stream = tokenizer.stream_decoder(Specials::Skip);
+    let streamed: Vec<String> = parted.iter().map(|&id| stream.push(id).unwrap()).collect();
+    assert_eq!(streamed, ["", "\u{fffd}", "\u{fffd}"]);
+    assert_eq!(text(&[0xf0, 0x9f, 0x98, b'a']), "\u{fffd}\u{fffd}\u{fffd}a");
 }
 
 /// Catches: the page's longest match taken for BPE.

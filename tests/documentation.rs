@@ -1,4 +1,4 @@
-//! Formulas in the documentation survive Markdown.
+//! The documentation is held to the code: formulas survive Markdown, and the tests that it names exist.
 //!
 //! Markdown takes a backslash before punctuation for its own: `\,` arrives as a comma, in the midst of a formula, and nothing complains.
 //! (What else can go wrong, `.ci/docs` sees in a browser.)
@@ -74,5 +74,40 @@ fn no_backslash_of_a_formula_is_eaten() {
         bad.is_empty(),
         "write a plain space, \\quad or \\lbrace:\n{}",
         bad.join("\n")
+    );
+}
+
+/// Catches: a test that was renamed or deleted, and is still said to hold something.
+#[test]
+fn tests_named_in_the_verification_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    sources(&root.join("src"), &mut files);
+    sources(&root.join("tests"), &mut files);
+    let code: String = files
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let document = fs::read_to_string(root.join("docs/verification.md")).unwrap();
+    let is_name = |s: &&str| {
+        s.matches('_').count() > 1
+            && s.chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_:".contains(c))
+    };
+    let (mut seen, mut gone) = (0, Vec::new());
+    for name in document.split('`').skip(1).step_by(2).filter(is_name) {
+        seen += 1;
+        let name = name.rsplit("::").next().unwrap();
+        if !code.contains(&format!("fn {name}("))
+            && !code.contains(&format!("::{name}\""))
+            && !code.contains(&format!("mod {name}"))
+        {
+            gone.push(name);
+        }
+    }
+    assert!(seen > 50, "only {seen} names were found");
+    assert!(
+        gone.is_empty(),
+        "named in docs/verification.md, and nowhere else: {gone:?}"
     );
 }
