@@ -113,7 +113,7 @@ pub fn backward<A: NdFloat>(
 }
 
 fn sequences<A>(rows: &Array2<A>, tokens: usize) -> impl Iterator<Item = ArrayView2<'_, A>> {
-    rows.axis_chunks_iter(Axis(0), tokens).into_iter()
+    rows.axis_chunks_iter(Axis(0), tokens)
 }
 
 /// Turns the queries and keys of every sequence, in place.
