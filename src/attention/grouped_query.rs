@@ -264,7 +264,7 @@ impl<M> GroupedQueryAttention<M> {
             probe.see(LayerSite::AttnProbs, weights.view());
         } else {
             let (cache, head_dim) = (&*cache, self.head_dim);
-            threads::for_each_column_chunk(concat.view_mut(), head_dim, |column, out| {
+            threads::for_each_chunk(concat.view_mut(), Axis(1), head_dim, |column, out| {
                 let head = column / head_dim;
                 let (keys, values) = (cache.keys(head / group), cache.values(head / group));
                 attend_in_blocks(

@@ -70,7 +70,6 @@ impl Chat {
 }
 
 struct Conversation<'m> {
-    model: &'m Model,
     tokenizer: &'m Tokenizer,
     session: Session<'m>,
     format: ChatFormat,
@@ -116,7 +115,6 @@ impl<'m> Conversation<'m> {
             context,
             messages: chat.system.iter().map(|text| system(text)).collect(),
             quiet: chat.quiet,
-            model,
         })
     }
 
@@ -143,7 +141,7 @@ impl<'m> Conversation<'m> {
         )?;
         start_listening();
         let decoder = Some(self.tokenizer.stream_decoder(Specials::Skip));
-        let answer = answer(self.model, &mut self.session, &ids, &self.options, decoder)?;
+        let answer = answer(&mut self.session, &ids, &self.options, decoder)?;
         let content = self.tokenizer.decode(&answer.ids)?;
         self.messages.push(Message {
             role: Role::Assistant,

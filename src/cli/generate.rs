@@ -78,7 +78,7 @@ impl Generate {
         start_listening();
         let context = self.context.unwrap_or(model.checkpoint.config.context);
         let mut session = Session::new(&model.decoder, context);
-        let answer = answer(&model, &mut session, &prompt, &options, decoder)?;
+        let answer = answer(&mut session, &prompt, &options, decoder)?;
         if !self.quiet {
             let dim = Style::new().fg_color(Some(AnsiColor::BrightBlack.into()));
             let how = describe(&options.sampling, options.seed);

@@ -62,7 +62,6 @@ impl Answer {
 ///
 /// Text goes out as soon as its characters are whole; where the folder has no tokenizer, ids go out.
 pub fn answer(
-    model: &Model,
     session: &mut Session<'_>,
     prompt: &[u32],
     options: &Options,
@@ -125,7 +124,6 @@ pub fn answer(
     }
     writeln!(out)?;
     out.flush()?;
-    let _ = model;
     Ok(Answer {
         ids,
         finish,

@@ -4,7 +4,7 @@ use super::{StoredTensor, threads};
 use half::bf16;
 use multiversion::multiversion;
 use ndarray::{
-    Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, NdFloat,
+    Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, NdFloat,
     linalg::general_mat_mul,
 };
 use std::borrow::Cow;
@@ -78,11 +78,11 @@ impl LinearMap<f32> for StoredTensor {
         if x.nrows() == 1 {
             let x = x.row(0);
             let x = x.as_standard_layout();
-            threads::for_each_chunk(y.row_mut(0), TILE, |first, y| {
+            threads::for_each_chunk(y.row_mut(0), Axis(0), TILE, |first, y| {
                 self.one_row(first, x.view(), y)
             });
         } else {
-            threads::for_each_column_chunk(y.view_mut(), TILE, |first, y| {
+            threads::for_each_chunk(y.view_mut(), Axis(1), TILE, |first, y| {
                 self.many_rows(first, x, y);
             });
         }
@@ -99,7 +99,7 @@ impl LinearMap<f32> for StoredTensor {
     fn row_norms(&self) -> Array1<f32> {
         let [out, _] = self.out_in();
         let mut norms = Array1::zeros(out);
-        threads::for_each_chunk(norms.view_mut(), TILE, |first, mut norms| {
+        threads::for_each_chunk(norms.view_mut(), Axis(0), TILE, |first, mut norms| {
             let tile = self.tile(first, norms.len());
             for (norm, row) in norms.iter_mut().zip(tile.rows()) {
                 *norm = row.dot(&row).sqrt();

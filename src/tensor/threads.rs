@@ -2,37 +2,16 @@
 //!
 //! The threads are ours, each calling a BLAS that runs on that thread alone: two layers of threads would fight for the cores.
 
-use ndarray::{ArrayViewMut1, ArrayViewMut2, Axis};
+use ndarray::{ArrayViewMut, Axis, Dimension};
 
-/// Calls `work(first, chunk)` on the chunks of `out`, `first` being the index of a chunk's first element.
-pub(crate) fn for_each_chunk<A: Send + Sync>(
-    mut out: ArrayViewMut1<A>,
+/// Calls `work(first, chunk)` on the chunks of `out` along `axis`, `first` being the index of a chunk's first element on it.
+pub(crate) fn for_each_chunk<A: Send + Sync, D: Dimension>(
+    mut out: ArrayViewMut<A, D>,
+    axis: Axis,
     chunk: usize,
-    work: impl Fn(usize, ArrayViewMut1<A>) + Send + Sync,
+    work: impl Fn(usize, ArrayViewMut<A, D>) + Send + Sync,
 ) {
-    let chunks = out.axis_chunks_iter_mut(Axis(0), chunk);
-    #[cfg(feature = "parallel")]
-    {
-        use ndarray::parallel::prelude::*;
-        super::blas::use_calling_thread_only();
-        chunks
-            .into_par_iter()
-            .enumerate()
-            .for_each(|(i, out)| work(i * chunk, out));
-    }
-    #[cfg(not(feature = "parallel"))]
-    for (i, out) in chunks.into_iter().enumerate() {
-        work(i * chunk, out);
-    }
-}
-
-/// Calls `work(first, columns)` on chunks of columns of `out`, `first` being the index of a chunk's first column.
-pub(crate) fn for_each_column_chunk<A: Send + Sync>(
-    mut out: ArrayViewMut2<A>,
-    chunk: usize,
-    work: impl Fn(usize, ArrayViewMut2<A>) + Send + Sync,
-) {
-    let chunks = out.axis_chunks_iter_mut(Axis(1), chunk);
+    let chunks = out.axis_chunks_iter_mut(axis, chunk);
     #[cfg(feature = "parallel")]
     {
         use ndarray::parallel::prelude::*;
