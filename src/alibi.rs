@@ -136,9 +136,9 @@ mod tests {
             prop_assert!(largest_difference(&printed, &softmax((&s / scale).view())) < 1e-12);
         }
 
-        /// Catches: the bias divided by √d with the scores, as the page prints it.
+        /// As printed, inside the division. Catches: taking the two for the same.
         #[test]
-        fn the_bias_is_added_after_the_scale(s in scores(), slope in 0.1..1.0) {
+        fn dividing_the_bias_too_is_another_model(s in scores(), slope in 0.1..1.0) {
             let n = s.nrows();
             prop_assume!(n > 1);
             let bias = relative_bias::<f64>(slope, 0, n, n);

@@ -16,7 +16,7 @@
 //! | memory efficient attention | [`attention::memory_efficient`] | Rabe and Staats 2021, arXiv 2112.05682 |
 //! | RMS Layer Normalization | [`rms_norm`] | Zhang and Sennrich 2019, arXiv 1910.07467 |
 //! | SwiGLU | [`swiglu`] | Shazeer 2020, arXiv 2002.05202 |
-//! | Unembedding, NormHead | [`unembedding`] | Baichuan 2, section 2.4 |
+//! | Unembedding, NormHead | [`unembedding`] | Baichuan 2, section 2.5 |
 //! | DTransformer | [`dtransformer`] | Phuong and Hutter 2022, arXiv 2207.09238 |
 //!
 //! Around them: [`tensor`] (what all stand on), [`checkpoint`] (Hugging Face folders), [`generation`] (sampling, chat), [`probe`] (seeing inside a pass),

@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use ndarray::{ArrayD, ArrayView, ArrayViewD, Dimension};
 use std::fmt;
 
-/// A place in the forward pass where an intermediate can be seen. Its text is the name of DESIGN: `layers.3.q_rot`.
+/// A place in the forward pass where an intermediate can be seen. Its text is the name of the shipped model's module: `layers.3.q_rot`.
 ///
 /// ```
 /// use baichuan2::probe::{LayerSite, Site};

@@ -103,7 +103,12 @@ mod tests {
             let y = norm.forward(x.view());
             let scaled = norm.forward(x.mapv(|x| x * scale).view());
             prop_assert!((&scaled - &y).iter().all(|e| e.abs() < 1e-9));
-            for row in y.rows() { prop_assert!((mean_square(row) - 1.0).abs() < 1e-9); }
+            for (x, y) in x.rows().into_iter().zip(y.rows()) {
+                prop_assert!((mean_square(y) - 1.0).abs() < 1e-9);
+                // The direction stays, which subtracting a mean would turn.
+                let length = mean_square(x).sqrt();
+                prop_assert!((&y * length - x).iter().all(|e| e.abs() < 1e-9));
+            }
         }
     }
 

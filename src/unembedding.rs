@@ -3,7 +3,7 @@
 //! $$ p = \mathrm{softmax}(W_u e), \qquad \text{NormHead: } w_i \leftarrow \frac{w_i}{\max(\lVert w_i \rVert_2,\ 10^{-12})} \text{ for each row } w_i \text{ of } W_u $$
 //!
 //! * Page: *Algorithm: Unembedding*.
-//! * Paper: Baichuan 2, arXiv 2309.10305, section 2.4 (NormHead): rare tokens have short rows, and the semantic part of a logit is its cosine.
+//! * Paper: Baichuan 2, arXiv 2309.10305, section 2.5 (NormHead): rare tokens have short rows, and the semantic part of a logit is its cosine.
 //! * Shipped: `NormHead` in `modeling_baichuan.py`: `functional.normalize(weight)`, then the linear map.
 //!
 //! # As printed, as shipped
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(logits, ndarray::array![[0.0, 1.0]]);
     }
 
-    /// The shipped model on its own numbers. Catches: a checkpoint run without NormHead, which still looks plausible.
+    /// Two rows of different lengths. Catches: a checkpoint run without NormHead, which still looks plausible.
     #[test]
     fn without_norm_head_the_choice_is_another() {
         let w = ndarray::array![[5.0_f64, 0.0], [0.0, 1.0]];

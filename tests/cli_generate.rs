@@ -247,7 +247,7 @@ fn bad_input_is_told() {
     );
     fails(
         &["x", "--temperature", "-1"],
-        "the temperature is -1; it must be a positive number",
+        "the temperature is -1; it must be at least 0.0001",
     );
     fails(
         &["x", "--top-p", "0"],

@@ -8,7 +8,7 @@
 //! and in the end $o / \ell$ is the output. Extra memory is one block of scores, whatever the number of keys.
 //!
 //! * Page: *memory efficient attention*.
-//! * Paper: Rabe and Staats 2021, arXiv 2112.05682, section 2 and algorithm of figure 1.
+//! * Paper: Rabe and Staats 2021, arXiv 2112.05682, sections 2 and 3 (the running maximum).
 //! * Shipped: `xops.memory_efficient_attention` in training and in the 7B; the ALiBi bias is folded into each block and never made whole.
 
 use super::{Bias, Visibility};
@@ -56,7 +56,9 @@ impl<A: NdFloat> Running<A> {
         for (i, mut scores) in scores.rows_mut().into_iter().enumerate() {
             let max = scores.fold(self.max[i], |max, &s| max.max(s));
             if max == A::neg_infinity() {
-                scores.fill(A::zero()); // nothing seen yet, and −∞ − (−∞) is not a number
+                // Nothing seen yet, and −∞ − (−∞) is not a number; NaN, which the maximum passes over, must stay to be seen.
+                let broken = scores.iter().any(|s| s.is_nan());
+                scores.fill(if broken { A::nan() } else { A::zero() });
                 continue;
             }
             scores.mapv_inplace(|s| (s - max).exp());

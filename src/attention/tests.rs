@@ -166,6 +166,18 @@ proptest! {
         prop_assert!(largest_difference(&in_blocks(&x, &masked, block), &whole(&x, &causal(&x, None)).output) < 1e-10);
     }
 
+    /// Catches: the bias divided by √d with the scores, as the page prints it; a scale left out.
+    #[test]
+    fn the_bias_is_added_after_the_scale(x in qkv(), m in 0.01..1.0_f64) {
+        let scores = whole(&x, &causal(&x, Some(m))).scores;
+        let first = x.k.nrows() - x.q.nrows();
+        let bias = alibi::relative_bias::<f64>(m, first, x.q.nrows(), x.k.nrows());
+        let expected = x.q.dot(&x.k.t()) / (x.q.ncols() as f64).sqrt() + bias;
+        for ((i, j), s) in scores.indexed_iter() {
+            prop_assert!(j > first + i || (s - expected[[i, j]]).abs() < 1e-12);
+        }
+    }
+
     /// Catches: ALiBi's distance counted from the start of the pass and not from the query's own place.
     #[test]
     fn the_bias_is_alibis_matrix(x in qkv(), m in 0.01..1.0_f64) {

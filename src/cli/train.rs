@@ -349,8 +349,9 @@ impl Run<'_> {
             ));
             bar.set_position(step.step);
             let keep = self.keep.contains(&step.step);
-            let held_out =
-                keep.then(|| evaluate(trainer.parameters(), &self.data.held_out, recipe.context));
+            let held_out = keep
+                .then(|| evaluate(trainer.parameters(), &self.data.held_out, recipe.context))
+                .flatten();
             log.add(&step, held_out);
             if keep {
                 self.keep(trainer.parameters(), step.tokens)?;

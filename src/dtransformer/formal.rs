@@ -15,7 +15,8 @@ use std::collections::HashMap;
 ///
 /// `parameters` holds each of [`Config::parameters`] by name, a vector as a matrix of one row. Returns `[ℓ, N]`.
 ///
-/// It composes the formal forms alone: neighbours are turned as the page turns them, after the rows of $W_q$ and $W_k$ are permuted.
+/// It composes the formal forms, and writes anew what the page lacks: the norm with its ε, attention with positions. Neighbours are turned as the
+/// page turns them, after the rows of $W_q$ and $W_k$ are permuted. ALiBi's slopes alone are the model's own; a test of theirs holds them.
 ///
 /// # Panics
 /// Where a parameter is missing or of another shape, or an id is not in the vocabulary.
@@ -47,8 +48,8 @@ pub(super) fn forward(
         y
     };
     let w_e = get("embed_tokens");
-    let rows: Vec<usize> = ids.iter().map(|&id| id as usize).collect(); // 1. ℓ
-    let mut x = w_e.select(Axis(0), &rows); // 2. and 3. X
+    let rows: Vec<usize> = ids.iter().map(|&id| id as usize).collect();
+    let mut x = w_e.select(Axis(0), &rows); // 1. to 3. X, of ℓ rows
     for l in 0..config.num_hidden_layers {
         // 4. for each layer
         let layer = |name: &str| format!("layers.{l}.{name}");

@@ -131,6 +131,9 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
     ///
     /// # Errors
     /// No ids, an id outside the vocabulary, more tokens than the cache may hold, logits that are not finite. The cache is then as before.
+    ///
+    /// # Panics
+    /// Where `cache` was made for a decoder of other sizes.
     pub fn forward(
         &self,
         ids: &[u32],
@@ -170,6 +173,11 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
         mut probe: Option<&mut dyn Probe<A>>,
         first_logits: usize,
     ) -> Result<Array2<A>, Error> {
+        assert_eq!(
+            cache.layers.len(),
+            self.layers.len(),
+            "a cache of another decoder"
+        );
         self.check(ids, cache)?;
         let held = cache.len();
         let x = self.stream(ids, cache, &mut probe);

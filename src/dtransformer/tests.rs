@@ -249,17 +249,17 @@ fn bad_input_is_an_error_and_leaves_the_cache_alone() {
     );
 }
 
-/// Catches: NaN passed on as an answer.
+/// Catches: NaN passed on as an answer, or taken for a key that is hidden.
 #[test]
 fn weights_that_are_not_numbers_are_an_error() {
-    struct Broken(Random);
+    struct Broken(Random, &'static str);
     impl ParameterSource<f64> for Broken {
         type Matrix = Array2<f64>;
         type Error = Error;
         fn matrix(&mut self, p: &Parameter) -> Result<Array2<f64>, Error> {
             let mut made = self.0.matrix(p)?;
-            if p.name.contains("embed_tokens") {
-                made[[5, 0]] = f64::NAN;
+            if p.name.contains(self.1) {
+                made.row_mut(0).fill(f64::NAN);
             }
             Ok(made)
         }
@@ -268,12 +268,21 @@ fn weights_that_are_not_numbers_are_an_error() {
         }
     }
     let (_, config) = small(16);
-    let decoder = Dense::new(config, &mut Broken(Random::new(2))).unwrap();
-    let mut cache = decoder.new_cache();
-    decoder.forward(&[1], &mut cache, None).unwrap();
-    let error = decoder.forward(&[2, 5, 3], &mut cache, None).unwrap_err();
-    assert!(matches!(error, Error::NotFinite { .. }), "{error}");
-    assert_eq!(cache.len(), 1);
+    // The first row of W_pack makes every score of the first head NaN, and no value.
+    for (broken, fine) in [("embed_tokens", true), ("W_pack", false)] {
+        let decoder = Dense::new(config.clone(), &mut Broken(Random::new(2), broken)).unwrap();
+        for watched in [false, true] {
+            let mut cache = decoder.new_cache();
+            if fine {
+                decoder.forward(&[1], &mut cache, None).unwrap();
+            }
+            let mut trace = Trace::everything();
+            let probe = watched.then_some(&mut trace as &mut dyn Probe<f64>);
+            let error = decoder.forward(&[2, 0, 3], &mut cache, probe).unwrap_err();
+            assert!(matches!(error, Error::NotFinite { .. }), "{error}");
+            assert_eq!(cache.len(), usize::from(fine));
+        }
+    }
 }
 
 /// Catches: a configuration trusted before it was checked.

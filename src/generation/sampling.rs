@@ -80,8 +80,9 @@ impl Sampling {
                 "a positive number",
             );
         }
-        if !positive(self.temperature) {
-            let must = "a positive number (for the likeliest token every time, decode greedily)";
+        // Below, logits divided by it could overflow.
+        if !(self.temperature >= 1e-4 && self.temperature.is_finite()) {
+            let must = "at least 0.0001 (for the likeliest token every time, decode greedily)";
             return wrong("the temperature", self.temperature, must);
         }
         if !(positive(self.top_p) && self.top_p <= 1.0) {

@@ -108,7 +108,8 @@ impl<'m> Session<'m> {
     /// `observe` sees each step, and may break off between them.
     ///
     /// # Errors
-    /// A sampling parameter outside its range, or an input that the decoder does not take. The session then stands where it stood before.
+    /// A sampling parameter outside its range, or an input that the decoder does not take. The session then holds what it shares with `text`
+    /// and what of it was read without error, and can be continued from there.
     pub fn generate(
         &mut self,
         text: &[u32],

@@ -2,7 +2,7 @@
 //!
 //! $$ L = \frac1n \sum_t -\log \mathrm{softmax}(z_t)\_{y_t} + \lambda \frac1n \sum_t \left(\max_i z_{t,i}\right)^2 $$
 //!
-//! * Paper: Baichuan 2, arXiv 2309.10305, section 2.4 (max-z loss): λ = 2e-4.
+//! * Paper: Baichuan 2, arXiv 2309.10305, section 2.5 (max-z loss): λ = 2e-4.
 //! * Shipped: `BaichuanForCausalLM.forward`; its `z_loss_weight` is 0 unless the configuration gives one.
 
 use ndarray::{Array2, ArrayView1, ArrayView2, NdFloat};
@@ -28,7 +28,7 @@ pub fn log_probability<A: NdFloat>(logits: ArrayView1<A>, token: usize) -> A {
 /// The mean of $-\log p$ over all rows of `logits: [tokens, vocab]`, `targets` being the token that follows each: its exponential is the perplexity.
 ///
 /// # Panics
-/// Where there are not as many targets as rows, or none.
+/// Where there are not as many targets as rows, or a target is not below the vocabulary. NaN where there are no rows.
 pub fn cross_entropy<A: NdFloat>(logits: ArrayView2<A>, targets: &[u32]) -> A {
     assert_eq!(logits.nrows(), targets.len(), "a target a row");
     let sum = logits

@@ -40,6 +40,9 @@ pub struct Step {
 /// A run that cannot begin or go on.
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum TrainerError {
+    /// Hyperparameters that cannot be followed.
+    #[error("the recipe: {0}")]
+    Recipe(String),
     /// Not one sequence.
     #[error(
         "the text has {found} tokens, but a sequence takes {needed}; give more text or a shorter context"
@@ -96,6 +99,9 @@ impl<'d> Trainer<'d> {
         data: &'d [u32],
         parameters: Parameters<f32>,
     ) -> Result<Self, TrainerError> {
+        recipe
+            .check()
+            .map_err(|error| TrainerError::Recipe(error.to_string()))?;
         let needed = recipe.context + 1;
         if data.len() < needed {
             return Err(TrainerError::TooLittleData {
@@ -270,6 +276,14 @@ impl<'d> Trainer<'d> {
         };
         let (parameters, mean, square) = (read("parameter")?, read("mean")?, read("square")?);
         let steps = take("steps".to_owned(), &[2])?;
+        if !steps
+            .iter()
+            .all(|&half| half.fract() == 0.0 && (0.0..16_777_216.0).contains(&half))
+        {
+            return Err(TrainerError::State(
+                "its number of steps is no number".to_owned(),
+            ));
+        }
         let steps = steps
             .iter()
             .fold(0, |sum: u64, &half| (sum << 24) + half as u64);
@@ -294,15 +308,18 @@ fn shuffled(windows: u32, seed: u64, pass: u64) -> Vec<u32> {
 
 /// The mean cross-entropy of `text` in nats a token, in windows of `context` tokens, each read from nothing; the last, shorter one is left out.
 ///
-/// Returns zero for a text shorter than a window.
-pub fn evaluate(parameters: &Parameters<f32>, text: &[u32], context: usize) -> f64 {
+/// Nothing for a text shorter than a window, or windows of no tokens.
+pub fn evaluate(parameters: &Parameters<f32>, text: &[u32], context: usize) -> Option<f64> {
+    if context == 0 || text.len() <= context {
+        return None;
+    }
     let windows: Vec<&[u32]> = text.windows(context + 1).step_by(context).collect();
     // Enough rows at a time for the products to be worth it.
     let losses = threads::map(windows.chunks(8), |windows| {
         let batch = Batch::of(windows);
         backward::loss(parameters, &batch, 0.0).cross_entropy * windows.len() as f64
     });
-    losses.iter().sum::<f64>() / windows.len().max(1) as f64
+    Some(losses.iter().sum::<f64>() / windows.len() as f64)
 }
 
 #[cfg(test)]
@@ -344,7 +361,7 @@ mod tests {
         while !trainer.is_done() {
             trainer.step().unwrap();
         }
-        let held_out = evaluate(trainer.parameters(), &data[5..200], 8);
+        let held_out = evaluate(trainer.parameters(), &data[5..200], 8).unwrap();
         assert!(held_out < 0.05, "{held_out}");
         let decoder = trainer.parameters().decoder().unwrap();
         let p = decoder.probabilities(&[3, 4, 5]).unwrap();

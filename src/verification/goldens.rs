@@ -267,7 +267,7 @@ impl Goldens {
         let rows = normalized_head(decoder, golden.shape().first().copied().unwrap_or(0));
         let head = Check {
             against: against.to_owned(),
-            tolerance: 1.0 / 256.0, // half a step of bf16 below 1, where rows of the shipped head are rounded
+            tolerance: 1.0 / 256.0, // one step of bf16 below 1: the norm and the quotient are both rounded
             ..check(
                 "bf16 weights: normalized head",
                 rows.view().into_dyn(),

@@ -80,7 +80,7 @@ struct SavedLayer<A> {
     mlp: swiglu::Saved<A>,
 }
 
-/// The loss of a batch, summed over its counted targets and divided by `count` (of the whole step, where this is a part of it).
+/// The loss of a batch: the mean over its counted targets.
 pub fn loss<A: NdFloat>(p: &Parameters<A>, batch: &Batch, max_z_weight: f64) -> Loss {
     let (x, _) = forward(p, batch, false);
     let head = unembedding::head(&p.arrays[p.head_at()], p.config.norm_head);
@@ -383,14 +383,17 @@ mod tests {
         fn training_computes_the_decoders_loss((p, batch) in case()) {
             prop_assume!(batch.targets.iter().all(Option::is_some));
             let decoder = p.decoder().unwrap();
-            let mut cross_entropy = 0.0;
+            let (mut cross_entropy, mut max_z) = (0.0, 0.0);
             for (ids, targets) in batch.ids.chunks(batch.tokens).zip(batch.targets.chunks(batch.tokens)) {
                 let logits = decoder.forward(ids, &mut decoder.new_cache(), None).unwrap();
                 let targets: Vec<u32> = targets.iter().flatten().copied().collect();
                 cross_entropy += losses::cross_entropy(logits.view(), &targets) * batch.tokens as f64;
+                max_z += losses::max_z(logits.view()) * batch.tokens as f64;
             }
-            let ours = loss(&p, &batch, 0.0).cross_entropy;
-            prop_assert!((ours - cross_entropy / batch.ids.len() as f64).abs() < 1e-10);
+            let ours = loss(&p, &batch, 0.01);
+            let n = batch.ids.len() as f64;
+            prop_assert!((ours.cross_entropy - cross_entropy / n).abs() < 1e-10);
+            prop_assert!((ours.max_z - 0.01 * max_z / n).abs() < 1e-10);
         }
     }
 }
