@@ -180,10 +180,31 @@ fn training_refuses_what_it_cannot_do() {
         &["--out", "x", "--text", "empty"],
         "empty: has no .txt or .md files",
     );
-    let model = model();
+    fs::write(
+        folder.path().join("nothing.txt"),
+        "
+",
+    )
+    .unwrap();
     fails(
-        &["--out", model.to_str().unwrap()],
+        &["--out", "x", "--text", "nothing.txt"],
+        "the text is empty",
+    );
+    assert!(!folder.path().join("x").exists(), "nothing is left behind");
+    let model = model();
+    let model = model.to_str().unwrap();
+    fails(
+        &["--out", model],
         "holds a run already; --resume goes on with it",
+    );
+    fails(
+        &["--out", model, "--resume"],
+        "the text is not the one that this run began with",
+    );
+    let tiny = golden("tiny7b");
+    fails(
+        &["--out", tiny.to_str().unwrap()],
+        "holds config.json already; name a new folder",
     );
 }
 
@@ -256,7 +277,7 @@ fn bad_input_is_told() {
     let long = "cat ".repeat(200);
     fails(
         &[&long],
-        "but the context is 32; shorten the text or allow a longer context",
+        "but the context is 32; shorten it or allow a longer context (--context)",
     );
     baichuan2(&["generate", "--model", "nowhere", "x"])
         .assert()
@@ -282,7 +303,7 @@ fn bad_input_is_told() {
     )
     .assert()
     .success()
-    .stderr(contains("as long as asked for"));
+    .stderr(contains("stopped at the length asked for"));
 }
 
 /// Catches: messages that are not answered one by one; an answer on the wrong stream.
@@ -339,12 +360,12 @@ fn verify_fails_on_a_number_that_is_off() {
         .assert()
         .code(1)
         .stderr(contains("checks did not pass"));
+    folder.write("golden.json", "{");
+    verify().assert().code(1).stderr(contains("golden.json"));
     weights.truncate(last);
     folder.write("model.safetensors", &weights);
     verify()
         .assert()
         .code(1)
         .stderr(contains("model.safetensors"));
-    folder.write("golden.json", "{");
-    verify().assert().code(1).stderr(contains("golden.json"));
 }

@@ -379,7 +379,10 @@ fn bad_input_is_told() {
     let long = list(&[1; 3000]);
     let mut cmd = baichuan2("attention", &tiny);
     cmd.args(["--ids", &long, "--layer", "0", "--head", "0"]);
-    fails(&mut cmd, contains("3000 tokens, but the context is"));
+    fails(
+        &mut cmd,
+        contains("the text has 3000 tokens, but the context is"),
+    );
     let mut cmd = baichuan2("attention", &tiny);
     cmd.args(["--ids", &long, "--layer", "0", "--max-memory", "0.1"]);
     fails(&mut cmd, contains("3000 tokens need 0.5 GiB"));

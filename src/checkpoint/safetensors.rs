@@ -168,7 +168,26 @@ pub fn write_stored(
             path: path.to_owned(),
             reason,
         }
-    })
+    })?;
+    #[cfg(unix)]
+    readable_as_others(path);
+    Ok(())
+}
+
+/// The file was a temporary one, its owner's alone; it gets the permissions that a new file has here. Where that fails it is whole all the same.
+#[cfg(all(unix, feature = "files"))]
+fn readable_as_others(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let mode = std::fs::Permissions::from_mode(0o666);
+    let new = tempfile::Builder::new()
+        .permissions(mode)
+        .tempfile_in(folder.unwrap_or(std::path::Path::new(".")));
+    if let Ok(permissions) = new.and_then(|new| Ok(new.as_file().metadata()?.permissions())) {
+        let _ = std::fs::set_permissions(path, permissions);
+    }
 }
 
 #[cfg(feature = "files")]

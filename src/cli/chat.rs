@@ -5,7 +5,7 @@ use super::{
     stream::{answer, start_listening},
 };
 use anstyle::{AnsiColor, Style};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use baichuan2::{
     bpe::{Specials, Tokenizer},
     checkpoint::Family,
@@ -58,8 +58,9 @@ impl Chat {
         if io::stdin().is_terminal() {
             conversation.talk()
         } else {
-            for line in io::stdin().lock().lines() {
-                let line = line?;
+            for (number, line) in io::stdin().lock().lines().enumerate() {
+                let line =
+                    line.with_context(|| format!("line {} of standard input", number + 1))?;
                 if !line.trim().is_empty() {
                     conversation.say(line)?;
                 }
@@ -141,7 +142,7 @@ impl<'m> Conversation<'m> {
         )?;
         start_listening();
         let decoder = Some(self.tokenizer.stream_decoder(Specials::Skip));
-        let answer = answer(&mut self.session, &ids, &self.options, decoder)?;
+        let answer = answer(&mut self.session, &ids, &self.options, "", decoder)?;
         let content = self.tokenizer.decode(&answer.ids)?;
         self.messages.push(Message {
             role: Role::Assistant,

@@ -7,7 +7,6 @@ use super::{
 };
 use anstyle::{AnsiColor, Style};
 use baichuan2::generation::{Options, Session};
-use std::io::Write;
 
 /// Continue a text with a model.
 #[derive(clap::Args)]
@@ -31,7 +30,7 @@ pub struct Generate {
     /// Tokens that prompt and text may have together; by default those the model was trained on.
     #[arg(long, value_name = "N")]
     context: Option<usize>,
-    /// Print the new text alone, without the prompt before it.
+    /// Print the new text alone, without the prompt before it; of --ids only the new ones are printed anyway.
     #[arg(long)]
     no_prompt: bool,
     /// Print no figures.
@@ -63,22 +62,19 @@ impl Generate {
             max_new_tokens: self.max_new_tokens.unwrap_or(default),
             stop: model.eos(),
         };
-        let decoder = if model.tokenizer().is_ok() && !self.prompt.is_ids() {
+        let (decoder, before) = if model.tokenizer().is_ok() && !self.prompt.is_ids() {
             let (decoder, text) = after_prompt(&model, &prompt)?;
-            if !self.no_prompt {
-                let mut out = anstream::stdout().lock();
-                let prompt = Style::new().bold();
-                write!(out, "{prompt}{text}{prompt:#}")?;
-                out.flush()?;
-            }
-            Some(decoder)
+            (
+                Some(decoder),
+                if self.no_prompt { String::new() } else { text },
+            )
         } else {
-            None
+            (None, String::new())
         };
         start_listening();
         let context = self.context.unwrap_or(model.checkpoint.config.context);
         let mut session = Session::new(&model.decoder, context);
-        let answer = answer(&mut session, &prompt, &options, decoder)?;
+        let answer = answer(&mut session, &prompt, &options, &before, decoder)?;
         if !self.quiet {
             let dim = Style::new().fg_color(Some(AnsiColor::BrightBlack.into()));
             let how = describe(&options.sampling, options.seed);

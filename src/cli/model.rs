@@ -53,7 +53,7 @@ impl Model {
     pub fn tokenizer(&self) -> anyhow::Result<&Tokenizer> {
         self.tokenizer.as_ref().with_context(|| {
             format!(
-                "{}: has neither tokenizer.model nor tokenizer.json, so that text cannot be read or written; give token ids with --ids",
+                "{}: has neither tokenizer.model nor tokenizer.json, so that text cannot be read or written",
                 self.folder.display()
             )
         })
@@ -133,7 +133,7 @@ pub struct SamplingArgs {
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     temperature: Option<f32>,
     /// Draw from the K likeliest tokens only; 0 from all.
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
     top_k: Option<usize>,
     /// Draw from the likeliest tokens that together reach this probability.
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
@@ -142,7 +142,7 @@ pub struct SamplingArgs {
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     repetition_penalty: Option<f32>,
     /// The same seed gives the same text; drawn anew where it is not given.
-    #[arg(long)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<u64>,
 }
 

@@ -1,7 +1,7 @@
 //! Where a prompt becomes token ids.
 
 use super::{model::Model, read_standard_input};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use baichuan2::{
     bpe::{SPACE, Specials},
     picture::visible,
@@ -14,7 +14,7 @@ pub struct Prompt {
     /// The text; read from standard input where it is `-` or left out.
     #[arg(value_name = "PROMPT", conflicts_with = "ids")]
     prompt: Option<String>,
-    /// Token ids in place of a text, separated by commas: 1,403,407.
+    /// Token ids in place of a text, separated by commas or spaces: 1,403,407.
     #[arg(long, value_name = "IDS", allow_hyphen_values = true)]
     ids: Option<String>,
 }
@@ -38,7 +38,9 @@ impl Prompt {
         if let Some(ids) = &self.ids {
             return parse_ids(ids);
         }
-        let tokenizer = model.tokenizer()?;
+        let tokenizer = model
+            .tokenizer()
+            .map_err(|error| anyhow!("{error}; give token ids with --ids"))?;
         let text = self.text()?;
         if text.is_empty() {
             bail!("the prompt is empty; give a text, or token ids with --ids");
@@ -65,7 +67,8 @@ impl Prompt {
             _ => {
                 let mut text = read_standard_input()?;
                 // The line's end is the shell's, not the writer's.
-                text.truncate(text.strip_suffix('\n').map_or(text.len(), str::len));
+                let line = text.strip_suffix('\n').unwrap_or(&text);
+                text.truncate(line.strip_suffix('\r').unwrap_or(line).len());
                 Ok(text)
             }
         }
@@ -86,13 +89,18 @@ fn label(model: &Model, id: u32) -> Option<String> {
 }
 
 fn parse_ids(ids: &str) -> Result<Vec<u32>> {
-    ids.split(',')
-        .map(|id| {
-            let id = id.trim();
-            id.parse().with_context(|| {
-                format!("--ids: `{id}` is no token id; give whole numbers from 0, separated by commas: 1,403,407")
-            })
+    let parse = |id: &str| {
+        id.parse().map_err(|_| {
+            anyhow!("--ids: `{id}` is no token id; give whole numbers from 0, separated by commas or spaces: 1,403,407")
         })
+    };
+    // Spaces beside a comma separate nothing more.
+    ids.split(',')
+        .flat_map(|part| match part.trim() {
+            "" => vec![""],
+            part => part.split_whitespace().collect(),
+        })
+        .map(parse)
         .collect()
 }
 
@@ -104,6 +112,7 @@ mod tests {
     #[test]
     fn ids_are_whole_numbers() {
         assert_eq!(parse_ids("1, 2,3").unwrap(), [1, 2, 3]);
+        assert_eq!(parse_ids("1 2\n3").unwrap(), [1, 2, 3]);
         for (ids, culprit) in [
             ("", "``"),
             ("1,,2", "``"),

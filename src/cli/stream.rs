@@ -1,13 +1,14 @@
 //! Text on the terminal as it is generated: whole characters only, and figures at the end.
 
 use super::model::Model;
+use anstyle::Style;
 use baichuan2::{
     bpe::{Specials, StreamDecoder},
     generation::{Event, Finish, Options, Session},
 };
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    io::{self, Write},
+    io::Write,
     ops::ControlFlow,
     sync::{
         OnceLock,
@@ -51,23 +52,24 @@ impl Answer {
             + "; "
             + match self.finish {
                 Finish::Stop(_) => "ended by itself",
-                Finish::Length => "as long as asked for",
+                Finish::Length => "stopped at the length asked for (--max-new-tokens)",
                 Finish::Context => "stopped: the context is full (--context allows a longer one)",
                 Finish::Cancelled => "stopped",
             }
     }
 }
 
-/// Continues `prompt` on standard output.
+/// Continues `prompt` on standard output, after the text `before`, which goes out when the prompt is read.
 ///
 /// Text goes out as soon as its characters are whole; where the folder has no tokenizer, ids go out.
 pub fn answer(
     session: &mut Session<'_>,
     prompt: &[u32],
     options: &Options,
+    before: &str,
     decoder: Option<StreamDecoder<'_>>,
 ) -> anyhow::Result<Answer> {
-    let mut out = io::stdout().lock();
+    let mut out = anstream::stdout().lock();
     let mut decoder = decoder;
     let mut ids = Vec::new();
     let mut failed: Option<anyhow::Error> = None;
@@ -84,6 +86,16 @@ pub fn answer(
                 if read == of {
                     bar.finish_and_clear();
                     reading = start.elapsed();
+                    let bold = Style::new().bold();
+                    if !before.is_empty()
+                        && let Err(error) =
+                            write!(out, "{bold}{before}{bold:#}").and_then(|()| out.flush())
+                    {
+                        failed = Some(error.into());
+                        return ControlFlow::Break(());
+                    }
+                } else if start.elapsed() > Duration::from_millis(500) {
+                    bar.set_draw_target(ProgressDrawTarget::stderr());
                 }
             }
             Event::Token(id) => {
@@ -152,9 +164,7 @@ fn reading_bar() -> ProgressBar {
         "reading the prompt {wide_bar} {pos}/{len} tokens, {eta} left",
     )
     .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(0).with_style(style);
-    bar.enable_steady_tick(Duration::from_millis(500));
-    bar
+    ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden()).with_style(style)
 }
 
 /// Set by the first Ctrl-C, taken back by [`start_listening`].

@@ -15,6 +15,7 @@ use baichuan2::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
     fmt::Write as _,
@@ -55,20 +56,23 @@ pub struct Train {
     /// Query heads.
     #[arg(long, value_name = "N")]
     heads: Option<usize>,
+    /// Pieces of the tokenizer that is trained, where none is given.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    vocab_size: Option<usize>,
     /// Tokens to train on.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     tokens: Option<u64>,
     /// Begins the random numbers.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// How many checkpoints to keep along the way, the last included.
-    #[arg(long, value_name = "N", default_value_t = 9)]
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=1000))]
     checkpoints: u32,
     /// Share of a text of your own that is held out to measure the loss on.
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
     validation: f64,
-    /// Go on with the run in the folder.
-    #[arg(long)]
+    /// Go on with the run in the folder; of a text of your own, give the same --text again.
+    #[arg(long, conflicts_with_all = ["recipe", "tokenizer", "position", "heads", "tokens", "vocab_size", "seed"])]
     resume: bool,
 }
 
@@ -93,13 +97,19 @@ impl Train {
     pub fn run(self) -> anyhow::Result<()> {
         let state_file = self.out.join("trainer.safetensors");
         let recipe = self.recipe(&state_file)?;
-        fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
-
+        if !(0.0..1.0).contains(&self.validation) {
+            bail!(
+                "--validation is {}; it must be a share from 0 to below 1",
+                self.validation
+            );
+        }
         let corpus = self.texts()?;
         let tokenizer_file = self.tokenizer(&recipe, &corpus)?;
         let tokenizer = Tokenizer::from_bytes(&tokenizer_file)?;
         let data = self.data(&recipe, &corpus, &tokenizer)?;
         drop(corpus);
+        fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
+        self.same_data(&data)?;
 
         let mut trainer = Trainer::new(recipe.clone(), &data.train, tokenizer.vocab_size())?;
         let mut log = Log::new(self.out.join("loss.csv"));
@@ -144,7 +154,10 @@ impl Train {
                 "{}: holds a run already; --resume goes on with it, another --out begins a new one",
                 self.out.display()
             ),
-            (given, false) => given.as_ref(),
+            (given, false) => {
+                self.refuse_another_model()?;
+                given.as_ref()
+            }
         };
         let mut recipe = match file {
             Some(path) => {
@@ -153,22 +166,57 @@ impl Train {
             }
             None => Recipe::default(),
         };
-        if self.resume
-            && (self.position.is_some()
-                || self.heads.is_some()
-                || self.tokens.is_some()
-                || self.seed.is_some())
-        {
-            bail!(
-                "a run that is resumed keeps its recipe; leave out --position, --heads, --tokens and --seed"
-            );
-        }
         recipe.position = self.position.unwrap_or(recipe.position);
         recipe.heads = self.heads.unwrap_or(recipe.heads);
+        recipe.vocab_size = self.vocab_size.unwrap_or(recipe.vocab_size);
         recipe.tokens = self.tokens.unwrap_or(recipe.tokens);
         recipe.seed = self.seed.unwrap_or(recipe.seed);
         recipe.check()?;
         Ok(recipe)
+    }
+
+    /// A folder that holds a model which is no run of ours must not lose it.
+    fn refuse_another_model(&self) -> anyhow::Result<()> {
+        let theirs = [
+            "config.json",
+            "model.safetensors",
+            "pytorch_model.bin",
+            "tokenizer.model",
+            "recipe.toml",
+            "loss.csv",
+            "checkpoints",
+        ];
+        match theirs.iter().find(|name| self.out.join(name).exists()) {
+            Some(name) => bail!(
+                "{}: holds {name} already; name a new folder",
+                self.out.display()
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// A run that is resumed must find the text it began with; what that was is kept as a hash.
+    fn same_data(&self, data: &Data) -> anyhow::Result<()> {
+        let file = self.out.join("text.sha256");
+        let mut hash = Sha256::new();
+        for id in data.train.iter().chain(&data.held_out) {
+            hash.update(id.to_le_bytes());
+        }
+        let hash: String = hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        if self.resume {
+            let begun = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+            if begun.trim() != hash {
+                bail!(
+                    "the text is not the one that this run began with; give the same --text and --validation (none for the built-in corpus)"
+                );
+            }
+            return Ok(());
+        }
+        export::write_whole(&file, hash.as_bytes()).with_context(|| file.display().to_string())
     }
 
     /// The texts given, one string a file; none for the built-in corpus.
@@ -217,7 +265,12 @@ impl Train {
             ..TrainingOptions::default()
         };
         let trained = match texts {
-            Some(texts) => options.train(texts.iter().flat_map(|text| text.lines()), |_, _| ())?,
+            Some(texts) if texts.iter().all(|text| text.trim().is_empty()) => {
+                bail!("the text is empty; there is nothing to learn")
+            }
+            Some(texts) => options
+                .train(texts.iter().flat_map(|text| text.lines()), |_, _| ())
+                .context("no tokenizer can be trained; --vocab-size changes its size")?,
             None => {
                 let documents = Corpus::new(recipe.seed)
                     .take(20_000)
@@ -247,12 +300,6 @@ impl Train {
             ids
         };
         if let Some(texts) = texts {
-            if !(0.0..1.0).contains(&self.validation) {
-                bail!(
-                    "--validation is {}; it must be a share from 0 to below 1",
-                    self.validation
-                );
-            }
             // Paragraphs are held out from all over the text, not only from its end.
             let paragraphs: Vec<&str> = texts
                 .iter()
@@ -372,7 +419,7 @@ impl Run<'_> {
             if interrupted {
                 bar.abandon();
                 bail!(
-                    "interrupted at step {}; `baichuan2 train --out {} --resume` goes on",
+                    "interrupted at step {}; `baichuan2 train --out {} --resume` goes on (with the same --text, if any)",
                     step.step,
                     self.out.display()
                 );
@@ -528,6 +575,9 @@ impl Log {
 
     fn draw(&self, path: &Path) -> anyhow::Result<()> {
         self.write()?;
+        if self.rows.len() < 2 {
+            return Ok(()); // one step is no curve
+        }
         export::write_whole(path, loss_curve(&self.rows)?.as_bytes())
             .with_context(|| path.display().to_string())
     }

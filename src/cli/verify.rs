@@ -5,6 +5,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use baichuan2::{
     bpe::Tokenizer,
+    checkpoint::Checkpoint,
     tensor::blas,
     verification::{self, Check, Published, Report, consistency, verify},
 };
@@ -41,8 +42,11 @@ impl Verify {
     /// A model that cannot be opened, or a check that did not pass.
     pub fn run(self) -> anyhow::Result<()> {
         let folder = &self.model.model;
+        // What is wrong with the folder itself is told first.
+        let checkpoint = Checkpoint::open(folder)?;
+        drop(checkpoint);
         let mut report = match verify(folder) {
-            Err(verification::Error::NoGoldens { .. }) if folder.is_dir() => Report::default(),
+            Err(verification::Error::NoGoldens { .. }) => Report::default(),
             report => report?,
         };
         if report.checks.is_empty() {

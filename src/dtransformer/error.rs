@@ -33,8 +33,9 @@ pub enum Error {
     },
     /// More tokens than the context.
     #[error(
-        "{new} more tokens after {held} are {} tokens, but the context is {limit}; shorten the text or allow a longer context",
-        held + new
+        "the text has {} tokens{}, but the context is {limit}; shorten it or allow a longer context (--context)",
+        held + new,
+        if *held == 0 { String::new() } else { format!(", {new} of them new") }
     )]
     ContextFull {
         /// Tokens in the cache.

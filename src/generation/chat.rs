@@ -63,7 +63,7 @@ pub enum ChatError {
     SystemNotFirst(usize),
     /// No room for a prompt.
     #[error(
-        "max_new_tokens ({max_new_tokens}) leaves no room for a prompt in a context of {context}"
+        "an answer of {max_new_tokens} tokens (--max-new-tokens) leaves no room for a prompt in a context of {context}"
     )]
     NoRoom {
         /// Tokens that the answer may have.

@@ -82,7 +82,7 @@ impl Sampling {
         }
         // Below, logits divided by it could overflow.
         if !(self.temperature >= 1e-4 && self.temperature.is_finite()) {
-            let must = "at least 0.0001 (for the likeliest token every time, decode greedily)";
+            let must = "at least 0.0001 (for the likeliest token every time, --greedy)";
             return wrong("the temperature", self.temperature, must);
         }
         if !(positive(self.top_p) && self.top_p <= 1.0) {

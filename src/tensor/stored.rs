@@ -4,7 +4,7 @@ use super::{ShapeError, expect_shape};
 use bytes::Bytes;
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
-use std::{fmt, ops::Range};
+use std::fmt;
 use thiserror::Error;
 
 /// The number format of a stored tensor.
@@ -54,7 +54,7 @@ pub struct StoredError {
 
 /// A tensor of any rank in its stored number format, row-major, little-endian.
 ///
-/// Cloning and slicing share the bytes, so that a memory-mapped checkpoint is never copied.
+/// Cloning shares the bytes, so that a memory-mapped checkpoint is never copied.
 ///
 /// ```
 /// use baichuan2::tensor::{Dtype, StoredTensor};
@@ -116,22 +116,6 @@ impl StoredTensor {
     /// Elements of one step along the first axis.
     pub(super) fn row_len(&self) -> usize {
         self.shape.iter().skip(1).product()
-    }
-
-    /// A part along the first axis, sharing the bytes: the thirds of `W_pack`, for one.
-    ///
-    /// # Panics
-    /// Where `rows` reaches past the first axis.
-    #[must_use]
-    pub fn rows(&self, rows: Range<usize>) -> Self {
-        let row = self.row_len() * self.dtype.size();
-        let mut shape = self.shape.clone();
-        shape[0] = rows.len();
-        StoredTensor {
-            dtype: self.dtype,
-            shape,
-            bytes: self.bytes.slice(rows.start * row..rows.end * row),
-        }
     }
 
     /// Its elements as they lie in memory, where they are f32 and aligned.
@@ -276,5 +260,75 @@ impl AsRef<[u8]> for LittleEndian {
 impl fmt::Debug for StoredTensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{:?}", self.dtype, self.shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        tensor::LinearMap,
+        testing::{largest_difference, matrix},
+    };
+    use proptest::prelude::*;
+
+    /// Input and weights of random shapes: one token and several, rows that fill a tile and more, widths that fill a block and less.
+    fn product() -> impl Strategy<Value = (Array2<f32>, Array2<f32>)> {
+        (
+            prop_oneof![Just(1_usize), 2..5_usize],
+            1..200_usize,
+            prop_oneof![1..20_usize, 120..280_usize],
+        )
+            .prop_flat_map(|(tokens, width, out)| (matrix(tokens, width), matrix(out, width)))
+            .prop_map(|(x, w)| (x.mapv(|x| x as f32), w.mapv(|w| w as f32)))
+    }
+
+    /// The same numbers, their bytes at an odd address.
+    fn misaligned(tensor: &StoredTensor) -> StoredTensor {
+        let mut bytes = vec![0_u8];
+        bytes.extend_from_slice(&tensor.bytes);
+        let bytes = Bytes::from(bytes).slice(1..);
+        StoredTensor {
+            bytes,
+            ..tensor.clone()
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Catches: a last tile or block cut short, a row taken twice; one format read as another; bytes that lie unaligned misread.
+        #[test]
+        fn products_over_stored_weights_are_those_over_dense_ones((x, w) in product(), dtype in 0..3_usize) {
+            let dtype = [Dtype::F32, Dtype::F16, Dtype::BF16][dtype];
+            let stored = StoredTensor::rounded(w.into_dyn(), dtype);
+            let dense = stored.to_matrix("w").unwrap();
+            let expected = x.mapv(f64::from).dot(&dense.t().mapv(f64::from));
+            for stored in [stored.clone(), misaligned(&stored)] {
+                let product = stored.apply(x.view()).mapv(f64::from);
+                prop_assert!(largest_difference(&product, &expected) < 1e-2);
+                prop_assert_eq!(&stored.to_matrix("w").unwrap(), &dense);
+                let mut row = Array1::zeros(dense.ncols());
+                stored.copy_row(dense.nrows() - 1, row.view_mut());
+                prop_assert_eq!(row, dense.row(dense.nrows() - 1));
+                let norms = stored.row_norms();
+                for (norm, row) in norms.iter().zip(dense.rows()) {
+                    prop_assert!((norm - row.dot(&row).sqrt()).abs() <= 1e-5 * norm);
+                }
+            }
+        }
+    }
+
+    /// Catches: a shape whose product overflows taken for an empty tensor.
+    #[test]
+    fn bytes_that_are_not_a_shapes_are_an_error() {
+        let new =
+            |shape: Vec<usize>| StoredTensor::new(Dtype::F32, shape, vec![0; 8].into()).map(|_| ());
+        assert!(new(vec![2]).is_ok());
+        assert_eq!(
+            new(vec![3]).unwrap_err().to_string(),
+            "a tensor of shape [3] in f32 takes 12 bytes, but 8 are stored"
+        );
+        assert_eq!(new(vec![usize::MAX, 4]).unwrap_err().expected, usize::MAX);
     }
 }

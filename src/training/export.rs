@@ -38,6 +38,11 @@ pub enum ExportError {
         "ALiBi has no place in a Llama; only models with rotary embedding can be exported under its names"
     )]
     Alibi,
+    /// A normalized head that is also the embedding.
+    #[error(
+        "the embedding is also the output matrix, whose rows cannot be normalized for good without changing it"
+    )]
+    TiedNormHead,
 }
 
 /// How a model of ours is sampled where nobody says otherwise: greedily, with the chat tokens of Baichuan 2.
@@ -96,15 +101,12 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-    file.write_all(bytes)?;
+    let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
-    {
-        // A temporary file is its owner's alone; what it becomes may be read by others.
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file()
-            .set_permissions(fs::Permissions::from_mode(0o644))?;
-    }
+    // A temporary file is its owner's alone; what it becomes may be read by others, as the umask says.
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())
 }
@@ -130,6 +132,9 @@ pub fn as_llama(parameters: &Parameters<f32>) -> Result<Parameters<f32>, ExportE
     let config = &parameters.config;
     if config.position == Position::Alibi {
         return Err(ExportError::Alibi);
+    }
+    if config.norm_head && config.tie_word_embeddings {
+        return Err(ExportError::TiedNormHead);
     }
     let llama = Config {
         packed_qkv: false,

@@ -1,4 +1,18 @@
-//! How the model is trained.
+//! How the model is trained, as the report trains it (Baichuan 2, arXiv 2309.10305, section 2.5), at a size for a laptop.
+//!
+//! One step takes the parameters $\theta$ against the gradient of the loss on a batch, at the learning rate $\eta_t$:
+//!
+//! $$ g = \nabla_\theta L, \qquad \theta \leftarrow \mathrm{AdamW}\left(\theta, g \cdot \min\left(1, \tfrac{0.5}{\lVert g \rVert}\right), \eta_t\right) $$
+//!
+//! | | |
+//! |---|---|
+//! | what is learned from | [`corpus`], or any text |
+//! | the loss $L$: cross-entropy and max-z | [`loss`] |
+//! | its gradient, by hand, through every algorithm | [`backward`] |
+//! | clipping, AdamW, the learning rate | [`clip`], [`AdamW`], [`Schedule`] |
+//! | the loop, resumable to the bit | [`Trainer`], of a [`Recipe`] |
+//! | the folder that other engines take | `export` |
+//! | what was learned, skill by skill | [`skills`] |
 
 mod adamw;
 pub mod backward;

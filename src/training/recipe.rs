@@ -175,18 +175,29 @@ impl Recipe {
             parts,
             ..
         } = *self;
-        for (key, value, least) in [
-            ("heads", heads as f64, 1.0),
-            ("parts", parts as f64, 1.0),
-            ("context", context as f64, 2.0),
-            ("batch_tokens", batch_tokens as f64, 1.0),
-            ("tokens", self.tokens as f64, 1.0),
+        const MOST_TOKENS: u64 = 100_000_000_000;
+        for (key, value, range, must) in [
+            ("heads", heads as u64, 1..=1 << 20, "at least 1"),
+            ("parts", parts as u64, 1..=1 << 20, "at least 1"),
+            ("context", context as u64, 2..=1 << 24, "at least 2"),
+            (
+                "batch_tokens",
+                batch_tokens as u64,
+                1..=1 << 32,
+                "at least 1",
+            ),
+            (
+                "tokens",
+                self.tokens,
+                1..=MOST_TOKENS,
+                "from 1 to 100 billion",
+            ),
         ] {
-            if value < least {
+            if !range.contains(&value) {
                 return Err(RecipeError::OutOfRange {
                     key,
-                    value,
-                    must: "at least 1 (and 2 for the context)",
+                    value: value as f64,
+                    must,
                 });
             }
         }

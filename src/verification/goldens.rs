@@ -260,7 +260,7 @@ impl Goldens {
             ..check(
                 "bf16 weights: logits",
                 logits.into_dyn().view(),
-                without_batch(self.array("bf16.logits")?)?.view(),
+                without_batch(self.array("bf16.logits")?).view(),
             )
         };
         let golden = self.array("bf16.lm_head_normalised_head")?;
@@ -336,7 +336,7 @@ impl Comparison<'_> {
             else {
                 continue;
             };
-            let golden = without_batch(self.goldens.array(&name)?)?;
+            let golden = without_batch(self.goldens.array(&name)?);
             self.push(&name, ours.view(), golden.view());
         }
         for (l, layer) in cache.layers.iter().enumerate() {
@@ -352,7 +352,7 @@ impl Comparison<'_> {
                 (format!("cache.{l}.k"), keys),
                 (format!("cache.{l}.v"), values),
             ] {
-                let golden = without_batch(self.goldens.array(&name)?)?;
+                let golden = without_batch(self.goldens.array(&name)?);
                 self.push(&name, ours.view(), golden.view());
             }
         }
@@ -362,7 +362,7 @@ impl Comparison<'_> {
     /// The same logits in two passes and then token by token.
     fn cached(&mut self) -> Result<(), Error> {
         let ids = &self.goldens.golden.prompt_ids;
-        let golden = without_batch(self.goldens.array("cached.logits")?)?;
+        let golden = without_batch(self.goldens.array("cached.logits")?);
         let prefill = self.goldens.golden.cached_prefill.min(ids.len());
         let mut cache = self.decoder.new_cache();
         let mut ours = vec![self.decoder.forward(&ids[..prefill], &mut cache, None)?];
@@ -378,7 +378,7 @@ impl Comparison<'_> {
     /// A text longer than the model was trained on.
     fn over_length(&mut self) -> Result<(), Error> {
         for ids in self.goldens.ids("long.input_ids")? {
-            let golden = without_batch(self.goldens.array("long.logits_last3")?)?;
+            let golden = without_batch(self.goldens.array("long.logits_last3")?);
             let ours =
                 self.decoder
                     .forward(&ids, &mut self.decoder.new_cache_of(ids.len()), None)?;
@@ -400,6 +400,11 @@ impl Comparison<'_> {
             let ours = self
                 .decoder
                 .forward(&ids[start..], &mut self.decoder.new_cache(), None)?;
+            if golden.ndim() != 3 || golden.shape()[0] <= row || golden.shape()[1] != ids.len() {
+                return Err(self
+                    .goldens
+                    .bad("padded.logits: is not one row of logits for each of padded.input_ids"));
+            }
             let golden = golden.index_axis(Axis(0), row);
             let golden = golden.slice_axis(Axis(0), (start..).into());
             self.push(
@@ -408,7 +413,7 @@ impl Comparison<'_> {
                 golden,
             );
             if start > 0 {
-                let alone = without_batch(self.goldens.array("short_alone.logits")?)?;
+                let alone = without_batch(self.goldens.array("short_alone.logits")?);
                 self.push("short_alone.logits", ours.view().into_dyn(), alone.view());
             }
         }
@@ -439,6 +444,11 @@ impl Comparison<'_> {
                     .for_each(|check| check.tolerance = 0.0);
             }
             let golden = self.goldens.array("alibi_mask_eval_8")?;
+            if golden.ndim() != 3 {
+                return Err(self
+                    .goldens
+                    .bad("alibi_mask_eval_8: is not [heads, tokens, tokens]"));
+            }
             let ours = ArrayD::from_shape_fn(golden.raw_dim(), |at| {
                 let (h, i, j) = (at[0], at[1], at[2]);
                 let bias = slopes.get(h).map_or(f64::NAN, |m| m * j as f64) as f32;
@@ -572,10 +582,10 @@ fn normalized_head(decoder: &Decoder, rows: usize) -> ndarray::Array2<f32> {
     crate::unembedding::norm_head_formal(head.view())
 }
 
-fn without_batch(array: ArrayD<f32>) -> Result<ArrayD<f32>, Error> {
+fn without_batch(array: ArrayD<f32>) -> ArrayD<f32> {
     match array.shape().first() {
-        Some(1) => Ok(array.index_axis_move(Axis(0), 0)),
-        _ => Ok(array),
+        Some(1) => array.index_axis_move(Axis(0), 0),
+        _ => array,
     }
 }
 

@@ -55,11 +55,11 @@ pub enum PublishedError {
 impl Published {
     /// The answers published for a model of this configuration, `chat` being whether it was tuned to chat.
     pub fn of(config: &Config, chat: bool) -> Option<Published> {
-        let size = match config.hidden_size {
-            _ if *config == Config::baichuan2_7b() => "7b",
-            _ if *config == Config::baichuan2_13b() => "13b",
-            _ => return None,
-        };
+        let sizes = [
+            ("7b", Config::baichuan2_7b()),
+            ("13b", Config::baichuan2_13b()),
+        ];
+        let (size, _) = sizes.iter().find(|(_, of_size)| of_size == config)?;
         let name = format!("{size}-{}", if chat { "chat" } else { "base" });
         Published::all()
             .into_iter()

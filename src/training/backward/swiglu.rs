@@ -3,6 +3,8 @@
 //! With $a = x G^\top$, $b = x U^\top$, $\sigma = \sigma(a)$ and $h = a\sigma \odot b$:
 //!
 //! $$ y = h D^\top, \qquad \bar h = \bar y D, \qquad \bar a = \bar h \odot b \odot \sigma (1 + a (1 - \sigma)), \qquad \bar b = \bar h \odot a\sigma $$
+//!
+//! $$ \bar x = \bar a G + \bar b U, \qquad \bar D = \bar y^\top h, \qquad \bar G = \bar a^\top x, \qquad \bar U = \bar b^\top x $$
 
 use super::add_linear;
 use crate::swiglu::SwiGlu;
