@@ -25,9 +25,8 @@ Examples:
   baichuan2 chat --model DIR --system \"Answer in one sentence.\" --temperature 0.7
   printf '你好\\n1+1=?\\n' | baichuan2 chat --model DIR
 
-In the terminal: /reset begins anew, /system TEXT sets the scene, /help lists all, Ctrl-C ends an answer, Ctrl-D the
-conversation. From a pipe each line is one message, and each answer goes to standard output.
-Where the conversation outgrows the context, its oldest rounds are left out.")]
+In the terminal: /reset begins anew, /system TEXT sets the scene, /help lists all, Ctrl-C ends an answer, Ctrl-D the conversation. From a pipe \
+each line is one message, and each answer goes to standard output. Where the conversation outgrows the context, its oldest rounds are left out.")]
 pub struct Chat {
     #[command(flatten)]
     model: ModelArgs,

@@ -13,12 +13,12 @@ use baichuan2::generation::{Options, Session};
 #[command(after_help = "\
 Examples:
   baichuan2 generate --model DIR \"Once upon a time\"
-  baichuan2 generate --model DIR --temperature 0.8 --top-p 0.9 --seed 7 \"白日依山尽，\"
+  baichuan2 generate --model DIR --temperature 0.8 --seed 7 \"白日依山尽，\"
   echo \"Hamlet->Shakespeare\" | baichuan2 generate --model DIR
   baichuan2 generate --model DIR --ids 126,301,282 --max-new-tokens 16
 
-The text goes to standard output, figures to standard error. Without sampling options and without advice in the folder's
-generation_config.json the likeliest token is taken every time. Ctrl-C ends the text early.")]
+The text goes to standard output, figures to standard error. Without sampling options and without advice in the folder's generation_config.json \
+the likeliest token is taken every time. Ctrl-C ends the text early.")]
 pub struct Generate {
     #[command(flatten)]
     model: ModelArgs,

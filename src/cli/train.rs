@@ -28,15 +28,20 @@ use std::{
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  baichuan2 train --out my-model                            the built-in corpus, with rotary embedding as in the 7B
-  baichuan2 train --out my-model --position alibi --heads 6 with linear biases as in the 13B
-  baichuan2 train --out my-model --text stories.txt --tokens 5000000
-  baichuan2 train --out my-model --recipe recipe.toml
-  baichuan2 train --out my-model --resume                   goes on where it was interrupted
+  The built-in corpus, with rotary embedding as in the 7B:
+    baichuan2 train --out my-model
+  With linear biases as in the 13B:
+    baichuan2 train --out my-model --position alibi --heads 6
+  A text of your own:
+    baichuan2 train --out my-model --text stories.txt --tokens 5000000
+  Hyperparameters from a file:
+    baichuan2 train --out my-model --recipe recipe.toml
+  On with a run that was interrupted:
+    baichuan2 train --out my-model --resume
 
-The folder is a Hugging Face folder: `baichuan2 generate --model my-model \"Once upon a time\"`. Beside it are checkpoints/ along a
-logarithmic scale of tokens, loss.csv, loss.svg and recipe.toml, which holds every hyperparameter and can be given again with --recipe.
-Ctrl-C saves the state and ends; --resume goes on, and ends at the same weights as an uninterrupted run, to the bit.")]
+The folder is a Hugging Face folder: `baichuan2 generate --model my-model \"Once upon a time\"`. Beside it are checkpoints/ along a logarithmic \
+scale of tokens, loss.csv, loss.svg and recipe.toml, which holds every hyperparameter and can be given again with --recipe. Ctrl-C saves the \
+state and ends; --resume goes on, and ends at the same weights as an uninterrupted run, to the bit.")]
 pub struct Train {
     /// The folder to write; must not hold another run.
     #[arg(long, value_name = "DIR")]

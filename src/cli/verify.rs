@@ -19,14 +19,15 @@ use std::{
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  baichuan2 verify --model tests/goldens/tiny7b      every intermediate of a small 7B against the shipped code
-  baichuan2 verify --model tests/goldens/tiny13b     the same for 13B, with ALiBi
-  baichuan2 verify --model Baichuan2-7B-Chat         the published answers of the real model
+  Every intermediate of a small 7B, and of a small 13B, against the shipped code:
+    baichuan2 verify --model tests/goldens/tiny7b
+    baichuan2 verify --model tests/goldens/tiny13b
+  The published answers of the real model:
+    baichuan2 verify --model Baichuan2-7B-Chat
 
-What is compared depends on the folder. With acts.safetensors and golden.json beside the weights: every intermediate, the cache,
-losses, greedy ids and sampling filters, from every form in which the folder holds the weights. A published Baichuan 2: the answers that
-its publishers print. Any model: against itself, with and without a cache, with whole attention maps and in blocks.
-The exit code is 1 where a check does not pass.")]
+What is compared depends on the folder. With acts.safetensors and golden.json beside the weights: every intermediate, the cache, losses, greedy \
+ids and sampling filters, from every form in which the folder holds the weights. A published Baichuan 2: the answers that its publishers print. \
+Any model: against itself, with and without a cache, with whole attention maps and in blocks. The exit code is 1 where a check does not pass.")]
 pub struct Verify {
     #[command(flatten)]
     model: ModelArgs,
