@@ -115,7 +115,6 @@ fn tokenize_shows_pieces_ids_and_counts() {
         )
         .stdout(contains("tokens, 11 characters, 12 bytes"))
         .stdout(contains("\u{1b}[").not());
-    run(&[], "a\u{200d}b\u{202e}c").stdout(contains("\u{200d}").or(contains("\u{202e}")).not());
     run(&["--merges"], "lower")
         .stdout(contains("   1. "))
         .stdout(contains("rank"));
@@ -132,6 +131,24 @@ fn tokenize_shows_pieces_ids_and_counts() {
     };
     assert_eq!(with(&["--ids", "--specials"]), "2\n");
     assert_ne!(with(&["--ids"]), "2\n");
+}
+
+/// Catches: characters that nobody sees, or that turn the rest of the line around.
+#[test]
+fn tokenize_shows_what_is_invisible() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "a\u{200d}b\u{202e}c";
+    fs::write(folder.path().join("text.txt"), text).unwrap();
+    let all = ["--vocab-size", "265", "--character-coverage", "1"];
+    train(folder.path(), &all).assert().success();
+    let mut command = command();
+    command.args(["tokenize", "--merges", text, "-t"]);
+    command
+        .arg(folder.path())
+        .assert()
+        .success()
+        .stdout(contains(r"\u{200d}").and(contains(r"\u{202e}")))
+        .stdout(contains('\u{200d}').or(contains('\u{202e}')).not());
 }
 
 /// Catches: lines wider than they may be; a piece across two of them.

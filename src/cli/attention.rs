@@ -25,7 +25,7 @@ Examples:
   Every head of a layer, as a picture and as numbers:
     baichuan2 attention --model Baichuan2-7B-Base --layer 3 --head all \\
       --svg heads.svg --npy heads.npy \"The cat sat.\"
-  What the layers do on average, without the first token, which takes most of it:
+  What the layers do on average, without the first token, which takes most:
     baichuan2 attention --model Baichuan2-7B-Base --layer all --head mean \\
       --hide-first \"The cat sat.\"
   Token ids instead of a text:

@@ -23,7 +23,8 @@ Examples:
   A table of all intermediates:
     baichuan2 trace --model tests/goldens/tiny7b --ids 126,301,282
   All of them in a file:
-    baichuan2 trace --model tests/goldens/tiny7b --ids 126,301 --out a.safetensors
+    baichuan2 trace --model tests/goldens/tiny7b --ids 126,301,282 \\
+      --out acts.safetensors
   One layer of a large model, and what the stream is after each layer:
     baichuan2 trace --model Baichuan2-7B-Base --only \"layers.3.*\" \\
       --only \"layers.*.out\" \"The cat sat.\"")]
