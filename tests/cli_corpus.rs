@@ -43,6 +43,17 @@ fn corpus_writes_the_documents_of_a_seed() {
     let nowhere = folder.path().join("none/corpus.txt");
     let mut failing = command(&["corpus", "--out", nowhere.to_str().unwrap()]);
     failing.assert().failure().stderr(contains("corpus.txt"));
+
+    let again = |options: &[&str]| command(&[&["corpus", "--out", path], options].concat());
+    again(&[])
+        .assert()
+        .code(1)
+        .stderr(contains("exists already; --force overwrites it"));
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    again(&["--force"]).assert().success();
+    assert_ne!(fs::read_to_string(&file).unwrap(), text);
+    let files = fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(files, 1, "no temporary files are left");
 }
 
 /// Catches: documents run together; a kind ignored; bits lost.
@@ -77,6 +88,7 @@ fn corpus_writes_json_lines_of_one_kind() {
 #[test]
 fn corpus_counts_what_it_consists_of() {
     let table = stdout(command(&["corpus", "--documents", "400", "--stats"]));
+    assert!(table.lines().all(|line| line.trim() == line), "{table}");
     let rows: Vec<Vec<&str>> = table
         .lines()
         .skip(1)
@@ -89,7 +101,7 @@ fn corpus_counts_what_it_consists_of() {
     assert_eq!(kinds.iter().map(characters).sum::<u64>(), characters(all));
 }
 
-/// Catches: checkpoints out of order, or without the tokenizer beside them; a tokenizer of another model; a table without its rows.
+/// Catches: checkpoints out of order, or without the tokenizer beside them; a tokenizer of another model; a table without its rows, or with names that say nothing.
 #[test]
 fn probe_skills_compares_checkpoints_in_the_order_of_their_tokens() {
     let run = run();
@@ -102,30 +114,52 @@ fn probe_skills_compares_checkpoints_in_the_order_of_their_tokens() {
         "--probes",
         "2",
     ]));
-    let lines: Vec<&str> = table.lines().collect();
-    let header: Vec<&str> = lines[0].split_whitespace().collect();
-    assert_eq!(
-        header[..4],
-        ["skill", "guess", "tokens-900", "tokens-01000"],
-        "{table}"
-    );
-    assert_eq!(header.len(), 5, "{table}");
-    for skill in [
+    assert!(table.lines().all(|line| line.trim() == line), "{table}");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let skills = [
         "recall",
         "induction",
         "brackets",
         "arithmetic",
         "translation",
-    ] {
-        let row = lines
-            .iter()
-            .find(|line| line.trim_start().starts_with(skill));
-        assert_eq!(row.unwrap().split_whitespace().count(), 5, "{table}");
+        "quotation",
+        "counting",
+        "sorting",
+    ];
+    assert_eq!(rows[0], [&["model"], &skills[..]].concat(), "{table}");
+    assert_eq!(rows[1][0], "guess", "{table}");
+    assert_eq!(rows[2][..2], ["900", "tokens"], "{table}");
+    assert_eq!(rows[3][..2], ["2.4M", "tokens"], "{table}");
+    let last = run.path().file_name().unwrap().to_str().unwrap();
+    assert_eq!(rows[4][0], last, "{table}");
+    assert_eq!([rows.len(), rows[4].len()], [5, 9], "{table}");
+    // Of the same last name, only the paths tell them apart.
+    let copy = Folder::copy_of("tiny7b", &[]);
+    let twin = copy.path().join(last);
+    fs::create_dir(&twin).unwrap();
+    for file in ["config.json", "model.safetensors", "tokenizer.model"] {
+        fs::copy(run.path().join(file), twin.join(file)).unwrap();
     }
+    let twin = twin.to_str().unwrap();
+    let both = [
+        "probe-skills",
+        "--model",
+        path,
+        "--model",
+        twin,
+        "--probes",
+        "1",
+    ];
+    let both = stdout(command(&both));
+    assert!(both.contains(&format!("\n{path} ")), "{both}");
+    assert!(both.contains(&format!("\n{twin} ")), "{both}");
     // As a run of `train` lies there: all of them in one folder.
     let inside = run.path().join("checkpoints");
     fs::create_dir(&inside).unwrap();
-    for checkpoint in ["tokens-01000", "tokens-900"] {
+    for checkpoint in ["tokens-0002392064", "tokens-900"] {
         fs::rename(run.path().join(checkpoint), inside.join(checkpoint)).unwrap();
     }
     let moved = [
@@ -154,16 +188,25 @@ fn probe_skills_compares_checkpoints_in_the_order_of_their_tokens() {
             <= 1.0
     );
 
-    for (arguments, message) in [
-        (&["--probes", "0"][..], "--probes is 0"),
-        (&["--checkpoints"][..], "no checkpoints"),
+    let folder = Folder::copy_of("tiny7b", &["model.safetensors"]);
+    let model = folder.path().to_str().unwrap();
+    for (model, arguments, code, message) in [
+        (model, &["--probes", "0"][..], 2, "0 is not in 1..=1000000"),
+        (
+            model,
+            &["--seed", "-3"],
+            2,
+            "invalid value '-3' for '--seed <N>'",
+        ),
+        (model, &["--checkpoints"], 1, "no checkpoints"),
+        // The path once.
+        ("no/model", &[], 1, "error: no/model: is not a folder"),
     ] {
-        let folder = Folder::copy_of("tiny7b", &["model.safetensors"]);
-        let mut failing = command(&["probe-skills", "--model", folder.path().to_str().unwrap()]);
+        let mut failing = command(&["probe-skills", "--model", model]);
         failing
             .args(arguments)
             .assert()
-            .failure()
+            .code(code)
             .stderr(contains(message));
     }
 }
@@ -172,7 +215,7 @@ fn probe_skills_compares_checkpoints_in_the_order_of_their_tokens() {
 fn run() -> Folder {
     let run = Folder::copy_of("tiny7b", &["model.safetensors"]);
     run.write("tokenizer.model", bytes());
-    for checkpoint in ["tokens-01000", "tokens-900", "tokens-none"] {
+    for checkpoint in ["tokens-0002392064", "tokens-900", "tokens-none"] {
         let folder = run.path().join(checkpoint);
         fs::create_dir(&folder).unwrap();
         for file in ["config.json", "model.safetensors"] {

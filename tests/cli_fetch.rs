@@ -308,3 +308,13 @@ fn a_server_chooses_no_paths() {
     );
     assert_eq!(names(out.path()), ["deep"]);
 }
+
+/// Catches: a help that does not show how a script gets at the folder.
+#[test]
+fn help_has_examples() {
+    let mut command = Command::cargo_bin("baichuan2").unwrap();
+    let help = command.args(["fetch", "--help"]).assert().success();
+    help.stdout(
+        contains("Examples:\n  baichuan2 fetch").and(contains("$(baichuan2 fetch 7b-chat)")),
+    );
+}

@@ -76,6 +76,10 @@ fn failures_have_their_exit_codes() {
         .stdout("")
         .stderr(contains("error: /nowhere: is not a folder"));
     inspect(&[]).assert().code(2);
+    inspect(&["--help"])
+        .assert()
+        .success()
+        .stdout(contains("Examples:\n  baichuan2 inspect"));
     let folder = Folder::copy_of("tiny7b", &["pytorch_model.bin"]);
     let path = folder.path().join("pytorch_model.bin");
     let bytes = std::fs::read(&path).unwrap();

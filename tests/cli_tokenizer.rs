@@ -118,7 +118,7 @@ fn tokenize_shows_pieces_ids_and_counts() {
     run(&["--merges"], "lower")
         .stdout(contains("   1. "))
         .stdout(contains("rank"));
-    run(&["--longest-match"], "lower").stdout(contains("longest match"));
+    run(&["--longest-match"], "lower").stdout(contains("By longest match, which is not BPE:"));
     let json = run(&["--json"], "lower").get_output().stdout.clone();
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(
@@ -131,6 +131,69 @@ fn tokenize_shows_pieces_ids_and_counts() {
     };
     assert_eq!(with(&["--ids", "--specials"]), "2\n");
     assert_ne!(with(&["--ids"]), "2\n");
+}
+
+/// Catches: characters that nobody sees, or that turn the rest of the line around.
+#[test]
+fn tokenize_shows_what_is_invisible() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "a\u{200d}b\u{202e}c";
+    fs::write(folder.path().join("text.txt"), text).unwrap();
+    let all = ["--vocab-size", "265", "--character-coverage", "1"];
+    train(folder.path(), &all).assert().success();
+    let mut command = command();
+    command.args(["tokenize", "--merges", text, "-t"]);
+    command
+        .arg(folder.path())
+        .assert()
+        .success()
+        .stdout(contains(r"\u{200d}").and(contains(r"\u{202e}")))
+        .stdout(contains('\u{200d}').or(contains('\u{202e}')).not());
+}
+
+/// Catches: lines wider than they may be; a piece across two of them.
+#[test]
+fn tokenize_keeps_within_the_columns() {
+    let (_folder, model) = trained();
+    let text = "lower ".repeat(30);
+    for (columns, most) in [(Some("40"), 40), (None, 80), (Some("many"), 80)] {
+        let mut command = command();
+        command.args(["tokenize", "-t"]).arg(&model).arg(&text);
+        match columns {
+            Some(columns) => command.env("COLUMNS", columns),
+            None => command.env_remove("COLUMNS"),
+        };
+        let stdout = command.assert().success().get_output().stdout.clone();
+        let stdout = String::from_utf8(stdout).unwrap();
+        let rows = stdout.lines().filter(|line| !line.contains(" tokens, "));
+        let widest = rows.map(|line| line.chars().count()).max().unwrap();
+        assert!((most - 10..=most).contains(&widest), "{widest}: {stdout}");
+    }
+}
+
+/// Catches: ids that are refused for how they are separated.
+#[test]
+fn detokenize_takes_spaces_and_commas() {
+    let (_folder, model) = trained();
+    let expected = "lower";
+    let mut ids = command();
+    ids.args(["tokenize", "--ids", expected, "-t"]).arg(&model);
+    let ids = ids.assert().success().get_output().stdout.clone();
+    let ids = String::from_utf8(ids).unwrap();
+    let words: Vec<&str> = ids.split_whitespace().collect();
+    for arguments in [
+        words.clone(),
+        vec![&words.join(",")],
+        words.join(", ").split(' ').collect(),
+    ] {
+        let mut detokenize = command();
+        detokenize.args(["detokenize", "-t"]).arg(&model);
+        detokenize
+            .args(arguments)
+            .assert()
+            .success()
+            .stdout(expected);
+    }
 }
 
 /// Catches: a wrong input that passes, or fails without saying why; an exit code that scripts cannot use.
@@ -201,7 +264,11 @@ fn wrong_input_is_named_with_exit_code_1_and_wrong_usage_with_2() {
         .assert()
         .code(1)
         .stderr(contains("line 2"));
-    run("detokenize").arg("two").assert().code(2);
+    run("detokenize")
+        .arg("1,two")
+        .assert()
+        .code(2)
+        .stderr(contains("\"two\" is not an id"));
     run("tokenize")
         .args(["--ids", "--json", "x"])
         .assert()
@@ -221,7 +288,7 @@ fn train_bpe_refuses_and_explains() {
     train(folder.path(), &size)
         .assert()
         .code(1)
-        .stderr(contains("--force"));
+        .stderr(contains("exists already; --force overwrites it"));
     let run = |options: &[&str]| train(folder.path(), &[&["--force"], options].concat());
     run(&["--vocab-size", "9999"])
         .assert()
@@ -243,6 +310,14 @@ fn train_bpe_refuses_and_explains() {
         .assert()
         .code(1)
         .stderr(contains("\"<s>\" has two ids"));
+    run(&["--vocab-size", "290", "--reserved", "99999999999999"])
+        .assert()
+        .code(1)
+        .stderr(contains("leaves no room in a vocabulary of 290 pieces"));
+    run(&["--vocab-size", "-3"])
+        .assert()
+        .code(2)
+        .stderr(contains("invalid value '-3' for '--vocab-size <N>'"));
     run(&["--vocab-size", "290", "absent.txt"])
         .assert()
         .code(1)

@@ -386,6 +386,22 @@ fn bad_input_is_told() {
     let mut cmd = baichuan2("attention", &tiny);
     cmd.args(["--ids", &long, "--layer", "0", "--max-memory", "0.1"]);
     fails(&mut cmd, contains("3000 tokens need 0.5 GiB"));
+    for command in ["attention", "trace"] {
+        for (option, value) in [
+            ("--max-memory", "-3"),
+            ("--max-memory", "0"),
+            ("--max-memory", "inf"),
+            ("--max-memory", "NaN"),
+            ("--context", "-3"),
+        ] {
+            let mut cmd = baichuan2(command, &tiny);
+            let told = format!("invalid value '{value}' for '{option} <");
+            cmd.args([option, value])
+                .assert()
+                .code(2)
+                .stderr(contains(told));
+        }
+    }
     // Neither text nor ids, or both.
     baichuan2("trace", &tiny).assert().code(1);
     baichuan2("trace", &tiny)
@@ -463,6 +479,26 @@ fn a_closed_pipe_ends_quietly() {
     let ended = child.wait_with_output().unwrap();
     assert!(ended.status.success());
     assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+}
+
+/// Catches: files that are lost where the reader of the terminal's picture goes away.
+#[test]
+fn a_closed_pipe_loses_no_files() {
+    let folder = TempDir::new().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_baichuan2"));
+    command.args(["attention", "--layer", "0", "--ids", "1,2", "--model"]);
+    command.arg(golden("tiny7b"));
+    for kind in ["png", "svg", "npy"] {
+        command.arg(format!("--{kind}"));
+        command.arg(folder.path().join(kind));
+    }
+    command.stdout(std::process::Stdio::piped());
+    command.stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(names_in(folder.path()), ["npy", "png", "svg"]);
 }
 
 /// A model with grouped queries. Catches: a query head drawn with the weights of its group's first head.

@@ -20,13 +20,17 @@ use std::{io::Write, path::PathBuf};
 #[command(after_help = "\
 Examples:
   One head in the terminal:
-    baichuan2 attention --model Baichuan2-7B-Base --layer 3 --head 5 \"登鹳雀楼->王之涣\"
+    baichuan2 attention --model Baichuan2-7B-Base --layer 3 --head 5 \\
+      \"登鹳雀楼->王之涣\"
   Every head of a layer, as a picture and as numbers:
-    baichuan2 attention --model Baichuan2-7B-Base --layer 3 --head all --svg heads.svg --npy heads.npy \"The cat sat.\"
-  What the layers do on average, without the first token, which takes most of it:
-    baichuan2 attention --model Baichuan2-7B-Base --layer all --head mean --hide-first \"The cat sat.\"
+    baichuan2 attention --model Baichuan2-7B-Base --layer 3 --head all \\
+      --svg heads.svg --npy heads.npy \"The cat sat.\"
+  What the layers do on average, without the first token, which takes most:
+    baichuan2 attention --model Baichuan2-7B-Base --layer all --head mean \\
+      --hide-first \"The cat sat.\"
   Token ids instead of a text:
-    baichuan2 attention --model tests/goldens/tiny13b --layer 0 --head 2 --ids 126,301,282")]
+    baichuan2 attention --model tests/goldens/tiny13b --layer 0 --head 2 \\
+      --ids 126,301,282")]
 pub struct Attention {
     #[command(flatten)]
     model: ModelArgs,
@@ -68,13 +72,13 @@ pub struct Attention {
     #[arg(long, value_enum, default_value_t)]
     color: When,
     /// Columns of the terminal; by default as many as it has, or 80
-    #[arg(long, value_parser = clap::value_parser!(u16).range(40..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(40..), allow_negative_numbers = true)]
     width: Option<u16>,
     /// Tokens that are accepted; by default as many as the model was trained on
-    #[arg(long, value_name = "TOKENS")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     context: Option<usize>,
     /// Memory that maps may take
-    #[arg(long, value_name = "GIB", default_value_t = 8.0)]
+    #[arg(long, value_name = "GIB", default_value_t = 8.0, value_parser = super::positive, allow_negative_numbers = true)]
     max_memory: f64,
 }
 
@@ -98,7 +102,9 @@ enum When {
     /// Where the output is a terminal that has colours, and NO_COLOR is not set
     #[default]
     Auto,
+    /// Everywhere, in 24-bit colour
     Always,
+    /// Nowhere: shades are characters
     Never,
 }
 
@@ -182,16 +188,7 @@ impl Attention {
         }
         let figure = self.figure(&maps, tokens.labels);
 
-        let (width, ink) = self.screen();
-        let color = match ink {
-            Ink::Shading => anstream::ColorChoice::Never,
-            _ => anstream::ColorChoice::Always,
-        };
-        let mut out = anstream::AutoStream::new(std::io::stdout(), color).lock();
-        write!(out, "{}", terminal(&figure, width, ink))?;
-        write!(out, "{}", facts(&figure))?;
-        out.flush()?;
-
+        // Before the terminal's, whose reader may go away first, as in `baichuan2 attention … | head`.
         if let Some(path) = &self.png {
             let file = png(&figure)?;
             outputs.write(path, |out| Ok(out.write_all(&file)?))?;
@@ -203,6 +200,16 @@ impl Attention {
         if let Some(path) = &self.npy {
             outputs.write(path, |out| maps.write_npy(out))?;
         }
+
+        let (width, ink) = self.screen();
+        let color = match ink {
+            Ink::Shading => anstream::ColorChoice::Never,
+            _ => anstream::ColorChoice::Always,
+        };
+        let mut out = anstream::AutoStream::new(std::io::stdout(), color).lock();
+        write!(out, "{}", terminal(&figure, width, ink))?;
+        write!(out, "{}", facts(&figure))?;
+        out.flush()?;
         Ok(())
     }
 

@@ -1,11 +1,12 @@
 //! `baichuan2 corpus`: the texts that the small models learn from.
 
-use anyhow::Context;
+use super::{
+    output::Outputs,
+    trace::{lines, table},
+};
 use baichuan2::training::corpus::{Corpus, Document, Kind, Split};
-use comfy_table::{CellAlignment, Table, presets};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
     io::{self, BufWriter, Write},
     path::PathBuf,
 };
@@ -14,15 +15,20 @@ use std::{
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  baichuan2 corpus                                  ten documents
+  baichuan2 corpus                            ten documents
   baichuan2 corpus --kind brackets --documents 3
   baichuan2 corpus --bytes 20000000 --out corpus.txt
-  baichuan2 corpus --bytes 1000000 --stats          what it consists of, in place of the text
+  baichuan2 corpus --bytes 1000000 --stats    what it consists of, not the text
 
 The same seed gives the same documents. Documents are separated by an empty line; --jsonl keeps those apart that have one inside.")]
 pub struct CorpusArgs {
     /// Where the choices come from.
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
     seed: u64,
     /// What is held out, in place of what to train on.
     #[arg(long)]
@@ -31,10 +37,15 @@ pub struct CorpusArgs {
     #[arg(long)]
     kind: Option<Kind>,
     /// So many documents; ten where neither this nor --bytes is given.
-    #[arg(long, value_name = "N", conflicts_with = "bytes")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        conflicts_with = "bytes"
+    )]
     documents: Option<u64>,
     /// Whole documents of so many bytes of text together, at the least.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     bytes: Option<u64>,
     /// One JSON object a line, with kind and bits.
     #[arg(long)]
@@ -45,23 +56,22 @@ pub struct CorpusArgs {
     /// Write to a file.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Overwrite the file.
+    #[arg(long)]
+    force: bool,
 }
 
 impl CorpusArgs {
     /// Writes the documents, or counts them.
     ///
     /// # Errors
-    /// An output that cannot be written.
+    /// An output that cannot be written, or that is there already.
     pub fn run(self) -> anyhow::Result<()> {
+        let outputs = Outputs::new(&self.out, self.force)?;
         match &self.out {
-            None => self.write(&mut BufWriter::new(io::stdout().lock()))?,
-            Some(path) => {
-                let file = File::create(path);
-                let written = file.and_then(|file| self.write(&mut BufWriter::new(file)));
-                written.with_context(|| path.display().to_string())?;
-            }
+            None => Ok(self.write(&mut BufWriter::new(io::stdout().lock()))?),
+            Some(path) => outputs.write(path, |out| Ok(self.write(out)?)),
         }
-        Ok(())
     }
 
     fn documents(&self) -> impl Iterator<Item = Document> {
@@ -88,7 +98,7 @@ impl CorpusArgs {
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.stats {
-            writeln!(out, "{}", self.table())?;
+            writeln!(out, "{}", self.counts())?;
         } else if self.jsonl {
             for document in self.documents() {
                 serde_json::to_writer(&mut *out, &document)?;
@@ -103,15 +113,14 @@ impl CorpusArgs {
         out.flush()
     }
 
-    fn table(&self) -> Table {
+    fn counts(&self) -> String {
         let mut kinds: BTreeMap<Kind, Count> = BTreeMap::new();
         let mut all = Count::default();
         for document in self.documents() {
             kinds.entry(document.kind).or_default().add(&document);
             all.add(&document);
         }
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_header([
+        let mut table = table([
             "kind",
             "documents",
             "characters",
@@ -134,10 +143,7 @@ impl CorpusArgs {
                 format!("{:.3}", count.bits / characters.max(1.0)),
             ]);
         }
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        table
+        lines(&table)
     }
 }
 

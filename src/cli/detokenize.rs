@@ -4,11 +4,15 @@ use super::{TokenizerArg, output, read_standard_input};
 use anyhow::{Context, Result};
 use baichuan2::bpe::Specials;
 use clap::Args;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    str::FromStr,
+};
 
 const EXAMPLES: &str = "\
 Examples:
   baichuan2 detokenize -t tokenizer.model 16829 66
+  baichuan2 detokenize -t tokenizer.model 16829,66
   baichuan2 tokenize -t DIR --ids 'Hi' | baichuan2 detokenize -t DIR
   echo '[16829, 66]' | baichuan2 detokenize -t DIR --jsonl";
 
@@ -18,8 +22,9 @@ Examples:
 pub struct Detokenize {
     #[command(flatten)]
     tokenizer: TokenizerArg,
-    /// The ids; where absent, from standard input, with spaces, line ends or commas between.
-    ids: Vec<u32>,
+    /// The ids, with spaces or commas between; where absent, from standard input, where line ends may be between too.
+    #[arg(allow_negative_numbers = true)]
+    ids: Vec<Ids>,
     /// A JSON array of ids on each line of standard input; a JSON string on each line of output.
     #[arg(long, conflicts_with = "ids")]
     jsonl: bool,
@@ -48,9 +53,9 @@ impl Detokenize {
             }
         } else {
             let ids = if self.ids.is_empty() {
-                parse(&read_standard_input()?)?
+                read_standard_input()?.parse::<Ids>()?.0
             } else {
-                self.ids
+                self.ids.into_iter().flat_map(|ids| ids.0).collect()
             };
             write!(out, "{}", tokenizer.decode_with(&ids, specials)?)?;
             if io::stdout().is_terminal() {
@@ -62,12 +67,21 @@ impl Detokenize {
     }
 }
 
-fn parse(text: &str) -> Result<Vec<u32>> {
-    text.split(|c: char| c.is_whitespace() || c == ',')
-        .filter(|word| !word.is_empty())
-        .map(|word| {
-            word.parse()
-                .with_context(|| format!("{word:?} is not an id"))
-        })
-        .collect()
+/// Ids with spaces, line ends or commas between.
+#[derive(Clone, Debug)]
+struct Ids(Vec<u32>);
+
+impl FromStr for Ids {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        text.split(|c: char| c.is_whitespace() || c == ',')
+            .filter(|word| !word.is_empty())
+            .map(|word| {
+                word.parse()
+                    .with_context(|| format!("{word:?} is not an id"))
+            })
+            .collect::<Result<_>>()
+            .map(Ids)
+    }
 }

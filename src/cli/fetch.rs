@@ -12,19 +12,27 @@ use std::{
     path::PathBuf,
 };
 
-/// Download a checkpoint from the Hugging Face hub, or go on with a download that was interrupted.
+/// Download a checkpoint from the Hugging Face hub, or go on with a download that was interrupted
 ///
 /// Fetches the configuration, the tokenizer and the weights (safetensors where the hub has them, torch files where not), no code.
 /// HF_ENDPOINT, HF_TOKEN and HF_HOME are respected.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  baichuan2 fetch 7b-chat
+  baichuan2 fetch 13b-base --out models/13b-base
+  baichuan2 fetch 7b-base --endpoint URL
+
+The folder is printed on standard output:
+  baichuan2 chat --model \"$(baichuan2 fetch 7b-chat)\"")]
 pub struct Fetch {
     /// 7b-base, 7b-chat, 13b-base, 13b-chat, or any `organisation/model`.
     name: String,
     /// A plain folder for the files, instead of the cache that other programs share.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Branch, tag or commit.
-    #[arg(long, default_value = "main")]
+    #[arg(long, value_name = "NAME", default_value = "main")]
     revision: String,
     /// The server, or a mirror of it.
     #[arg(long, value_name = "URL")]

@@ -16,8 +16,15 @@ use std::{
 
 /// Show what a checkpoint folder is, what it holds, and the memory it needs.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  baichuan2 inspect Baichuan2-7B-Chat
+  baichuan2 inspect tests/goldens/tiny13b --all
+  baichuan2 inspect DIR --weights DIR/pytorch_model.bin
+  baichuan2 inspect DIR --json")]
 pub struct Inspect {
     /// The folder with config.json and the weights.
+    #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// Weights to look at instead of the folder's own: a file or another folder.
     #[arg(long, value_name = "PATH")]

@@ -30,7 +30,7 @@ use std::{
 
 /// Baichuan 2, algorithm by algorithm.
 #[derive(Parser)]
-#[command(name = "baichuan2", version, propagate_version = true)]
+#[command(name = "baichuan2", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -75,18 +75,30 @@ pub fn run() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let red = anstyle::AnsiColor::Red.on_default().bold();
-            anstream::eprintln!("{red}error:{red:#} {error}");
-            // Causes that the error has told already are not told again.
-            let mut told = error.to_string();
-            for cause in error.chain().skip(1).map(ToString::to_string) {
-                if !told.contains(&cause) {
-                    anstream::eprintln!("  because: {cause}");
-                    told = cause;
+            for (i, told) in told(&error).iter().enumerate() {
+                match i {
+                    0 => anstream::eprintln!("{red}error:{red:#} {told}"),
+                    _ => anstream::eprintln!("  because: {told}"),
                 }
             }
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes, without those that would tell a second time what another tells.
+fn told(error: &anyhow::Error) -> Vec<String> {
+    let mut told: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        let cause = cause.trim_end();
+        match told.last_mut() {
+            Some(last) if last.contains(cause) => {}
+            // As where a path is the context of an error that begins with that path.
+            Some(last) if cause.starts_with(&*last) => *last = cause.to_owned(),
+            _ => told.push(cause.to_owned()),
+        }
+    }
+    told
 }
 
 /// Whether the reader of our output has gone, as in `baichuan2 … | head`.
@@ -124,6 +136,14 @@ fn text(bytes: Vec<u8>) -> Result<String> {
         let at = error.utf8_error().valid_up_to();
         anyhow::anyhow!("not UTF-8 text: byte {at} belongs to no character")
     })
+}
+
+/// Reads the value of an option that only a positive number makes sense for.
+fn positive(value: &str) -> Result<f64, String> {
+    match value.parse() {
+        Ok(number) if number > 0.0 && f64::is_finite(number) => Ok(number),
+        _ => Err("give a positive number".into()),
+    }
 }
 
 /// Which tokenizer.

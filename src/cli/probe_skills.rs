@@ -1,5 +1,6 @@
 //! `baichuan2 probe-skills`: what models and their checkpoints have learned.
 
+use super::trace::{lines, table};
 use anyhow::{Context, bail};
 use baichuan2::{
     bpe::Tokenizer,
@@ -7,19 +8,19 @@ use baichuan2::{
     dtransformer::Decoder,
     training::skills::{Skill, accuracy, probes},
 };
-use comfy_table::{CellAlignment, Table, presets};
+use clap::builder::RangedU64ValueParser;
 use serde_json::json;
 use std::{
     io::Write,
     path::{Path, PathBuf},
 };
 
-/// Measure what models trained on the built-in corpus have learned, on items they never saw.
+/// Measure what models trained on the built-in corpus have learned, on items they never saw
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   baichuan2 probe-skills --model models/rope --model models/alibi
-  baichuan2 probe-skills --model runs/rope --checkpoints     how the skills came about
+  baichuan2 probe-skills --model runs/rope --checkpoints   how they came about
 
 Each figure is the share of probes whose whole answer is the model's greedy choice; `guess` is what guessing among what is at hand would reach.")]
 pub struct ProbeSkills {
@@ -30,10 +31,21 @@ pub struct ProbeSkills {
     #[arg(long)]
     checkpoints: bool,
     /// Probes of each skill.
-    #[arg(long, default_value_t = 200, value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = 200,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000)
+    )]
     probes: usize,
     /// The same seed gives the same probes.
-    #[arg(long, default_value_t = 0)]
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
     seed: u64,
     /// One JSON object in place of the table.
     #[arg(long)]
@@ -46,9 +58,6 @@ impl ProbeSkills {
     /// # Errors
     /// A model that cannot be opened, or that does not take the probes.
     pub fn run(self) -> anyhow::Result<()> {
-        if self.probes == 0 {
-            bail!("--probes is 0; a share of no probes is nothing");
-        }
         let skills = Skill::ALL.map(|skill| (skill, probes(skill, self.probes, self.seed)));
         let mut measured = Vec::new();
         for folder in &self.models {
@@ -87,7 +96,7 @@ impl ProbeSkills {
             });
             writeln!(out, "{report:#}")?;
         } else {
-            writeln!(out, "{}", table(&guesses, &measured))?;
+            writeln!(out, "{}", shares(&guesses, &measured))?;
         }
         Ok(())
     }
@@ -100,7 +109,8 @@ impl ProbeSkills {
         // A run keeps them in a folder of their own.
         let inside = Some(folder.join("checkpoints")).filter(|inside| inside.is_dir());
         let among = inside.as_deref().unwrap_or(folder);
-        let entries = std::fs::read_dir(among).with_context(|| among.display().to_string())?;
+        let entries = std::fs::read_dir(among)
+            .with_context(|| format!("{}: cannot be read", among.display()))?;
         let mut found = Vec::new();
         for entry in entries {
             let path = entry.with_context(|| among.display().to_string())?.path();
@@ -141,31 +151,50 @@ fn open(model: &Path, run: &Path) -> anyhow::Result<(Decoder, Tokenizer)> {
     Ok((checkpoint.decoder()?, tokenizer))
 }
 
-fn table(guesses: &[(Skill, f64)], measured: &[(PathBuf, Vec<f64>)]) -> Table {
+/// A model a line, a skill a column.
+fn shares(guesses: &[(Skill, f64)], measured: &[(PathBuf, Vec<f64>)]) -> String {
     let percent = |share: f64| format!("{:.1}%", 100.0 * share);
-    let name = |path: &Path| match path.file_name() {
-        Some(name) => name.to_string_lossy().into_owned(),
-        None => path.display().to_string(),
-    };
-    let mut table = Table::new();
-    let models = measured.iter().map(|(model, _)| name(model));
-    let header = ["skill".to_owned(), "guess".to_owned()];
-    table
-        .load_preset(presets::NOTHING)
-        .set_header(header.into_iter().chain(models));
-    for (row, (skill, guess)) in guesses.iter().enumerate() {
-        let guess = if *guess > 0.0 {
-            percent(*guess)
-        } else {
-            "–".to_owned()
+    let skills = guesses.iter().map(|(skill, _)| skill.to_string());
+    let mut table = table(Vec::from_iter(
+        ["model".to_owned()].into_iter().chain(skills),
+    ));
+    let guesses = guesses.iter().map(|&(_, guess)| match guess {
+        0.0 => "–".to_owned(),
+        _ => percent(guess),
+    });
+    table.add_row(["guess".to_owned()].into_iter().chain(guesses));
+    let names: Vec<String> = measured.iter().map(|(model, _)| name(model)).collect();
+    for ((model, accuracies), name) in measured.iter().zip(&names) {
+        let name = match names.iter().filter(|other| *other == name).count() {
+            1 => name.clone(),
+            _ => model.display().to_string(),
         };
-        let shares = measured
-            .iter()
-            .map(|(_, accuracies)| percent(accuracies[row]));
-        table.add_row([skill.to_string(), guess].into_iter().chain(shares));
+        let accuracies = accuracies.iter().map(|&share| percent(share));
+        table.add_row([name].into_iter().chain(accuracies));
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
+    lines(&table)
+}
+
+/// A model's last name; of a checkpoint, how many tokens it has seen.
+fn name(model: &Path) -> String {
+    let Some(name) = model.file_name() else {
+        return model.display().to_string();
+    };
+    let name = name.to_string_lossy();
+    let tokens = name.strip_prefix("tokens-").and_then(|n| n.parse().ok());
+    match tokens {
+        Some(tokens) => short(tokens),
+        None => name.into_owned(),
     }
-    table
+}
+
+/// `2.4M tokens`.
+fn short(tokens: u64) -> String {
+    let (divisor, unit) = match tokens {
+        ..1_000 => return format!("{tokens} tokens"),
+        ..1_000_000 => (1e3, "k"),
+        ..1_000_000_000 => (1e6, "M"),
+        _ => (1e9, "B"),
+    };
+    format!("{:.1}{unit} tokens", tokens as f64 / divisor)
 }

@@ -3,7 +3,10 @@
 use super::{TokenizerArg, output, read_standard_input};
 use anstyle::{AnsiColor, Color, Style};
 use anyhow::{Context, Result};
-use baichuan2::bpe::{Kind, Merge, Tokenizer, byte_piece};
+use baichuan2::{
+    bpe::{Kind, Merge, Tokenizer, byte_piece},
+    picture::visible,
+};
 use clap::Args;
 use serde_json::json;
 use std::io::{self, BufRead, Write};
@@ -14,7 +17,7 @@ Examples:
   baichuan2 tokenize -t tokenizer.model 'Hamlet->Shakespeare'
   printf '温故而知新' | baichuan2 tokenize -t DIR --merges
   baichuan2 tokenize -t DIR --ids 'Hi' | baichuan2 detokenize -t DIR
-  baichuan2 tokenize -t DIR --longest-match 'the page does not do BPE'
+  baichuan2 tokenize -t DIR --longest-match 'a text with BPE'
   baichuan2 tokenize -t DIR --jsonl < strings.jsonl";
 
 /// Show the pieces and ids of a text.
@@ -37,7 +40,7 @@ pub struct Tokenize {
     /// Also show every merge, in order.
     #[arg(long, group = "form")]
     merges: bool,
-    /// Also show what the page's longest match would give.
+    /// Also show what the longest match would give, which printed pseudocode has in place of BPE (docs/errata.md).
     #[arg(long, conflicts_with_all = ["ids", "json", "jsonl"])]
     longest_match: bool,
     /// Names of control pieces in the text, such as `</s>`, stand for those pieces.
@@ -131,7 +134,7 @@ fn counts(tokens: usize, text: &str) -> String {
 }
 
 /// A piece as a reader sees it: spaces as `▁`, what does not print escaped, half characters as bytes.
-fn visible(tokenizer: &Tokenizer, id: u32) -> String {
+fn visible_piece(tokenizer: &Tokenizer, id: u32) -> String {
     let piece = tokenizer.vocabulary().get(id);
     if let Some(Kind::Byte(byte)) = piece.map(|piece| piece.kind) {
         return byte_piece(byte);
@@ -139,20 +142,8 @@ fn visible(tokenizer: &Tokenizer, id: u32) -> String {
     let bytes = tokenizer.piece_bytes(id).unwrap_or_default();
     let mut out = String::new();
     for chunk in bytes.utf8_chunks() {
-        out += &printable(chunk.valid());
+        out += &visible(chunk.valid());
         out.extend(chunk.invalid().iter().map(|&byte| byte_piece(byte)));
-    }
-    out
-}
-
-fn printable(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            ' ' => out.push('▁'),
-            c if c.is_control() => out.extend(c.escape_default()),
-            c => out.push(c),
-        }
     }
     out
 }
@@ -165,13 +156,21 @@ const COLOURS: [AnsiColor; 5] = [
     AnsiColor::Blue,
 ];
 
+/// Columns of the terminal; of what is none, as many as COLUMNS says, or 80.
+fn columns() -> usize {
+    if let Some((width, _)) = terminal_size::terminal_size_of(io::stdout()) {
+        return width.0.into();
+    }
+    let columns = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+    columns.unwrap_or(80)
+}
+
 /// Pieces with their ids below, in as many rows as the terminal needs.
 fn show(tokenizer: &Tokenizer, ids: &[u32], out: &mut impl Write) -> io::Result<()> {
-    let columns = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
-    let columns: usize = columns.unwrap_or(80);
+    let columns = columns();
     let (mut above, mut below, mut width) = (String::new(), String::new(), 0);
     for (i, &id) in ids.iter().enumerate() {
-        let (piece, number) = (visible(tokenizer, id), id.to_string());
+        let (piece, number) = (visible_piece(tokenizer, id), id.to_string());
         let (piece_width, cell) = (piece.width(), piece.width().max(number.len()));
         if width > 0 && width + cell > columns {
             writeln!(out, "{}\n{}", above.trim_end(), below.trim_end())?;
@@ -194,8 +193,7 @@ fn show_merges(tokenizer: &Tokenizer, text: &str, out: &mut impl Write) -> io::R
     let prepared = tokenizer.prepare(text).text;
     let mut merges: Vec<Merge> = Vec::new();
     tokenizer.encode_observed(text, |merge| merges.push(merge));
-    let part =
-        |range: &std::ops::Range<usize>| printable(prepared.get(range.clone()).unwrap_or(""));
+    let part = |range: &std::ops::Range<usize>| visible(prepared.get(range.clone()).unwrap_or(""));
     for (step, merge) in merges.iter().enumerate() {
         let (left, right) = (part(&merge.left), part(&merge.right));
         let (rank, id) = (merge.rank, merge.id);
@@ -217,7 +215,7 @@ fn show_longest_match(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let longest = tokenizer.encode_longest_match(text);
-    writeln!(out, "\nBy longest match, as the page has it:")?;
+    writeln!(out, "\nBy longest match, which is not BPE:")?;
     if longest == ids {
         return writeln!(out, "the same, for this text");
     }

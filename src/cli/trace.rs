@@ -7,7 +7,7 @@ use baichuan2::{
     dtransformer::Config,
     probe::{LayerSite, Probe, Site, Summary},
 };
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, Row, Table, presets};
 use glob::Pattern;
 use indexmap::IndexMap;
 use ndarray::{ArrayD, ArrayViewD, Axis};
@@ -23,9 +23,11 @@ Examples:
   A table of all intermediates:
     baichuan2 trace --model tests/goldens/tiny7b --ids 126,301,282
   All of them in a file:
-    baichuan2 trace --model tests/goldens/tiny7b --ids 126,301,282 --out acts.safetensors
+    baichuan2 trace --model tests/goldens/tiny7b --ids 126,301,282 \\
+      --out acts.safetensors
   One layer of a large model, and what the stream is after each layer:
-    baichuan2 trace --model Baichuan2-7B-Base --only \"layers.3.*\" --only \"layers.*.out\" \"The cat sat.\"")]
+    baichuan2 trace --model Baichuan2-7B-Base --only \"layers.3.*\" \\
+      --only \"layers.*.out\" \"The cat sat.\"")]
 pub struct Trace {
     #[command(flatten)]
     model: ModelArgs,
@@ -41,10 +43,10 @@ pub struct Trace {
     #[arg(long)]
     force: bool,
     /// Tokens that are accepted; by default as many as the model was trained on
-    #[arg(long, value_name = "TOKENS")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     context: Option<usize>,
     /// Memory that intermediates may take
-    #[arg(long, value_name = "GIB", default_value_t = 8.0)]
+    #[arg(long, value_name = "GIB", default_value_t = 8.0, value_parser = super::positive, allow_negative_numbers = true)]
     max_memory: f64,
 }
 
@@ -240,7 +242,7 @@ fn number(x: f64) -> String {
 }
 
 /// A table without lines, numbers to the right.
-pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
+pub(super) fn table(header: impl Into<Row>) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(header);
     for column in table.column_iter_mut().skip(1) {

@@ -1,23 +1,21 @@
 //! `baichuan2 train-bpe`: a vocabulary from a text.
 
-use super::read_text;
-use anyhow::{Context, Result, bail};
+use super::{output::Outputs, read_text};
+use anyhow::{Result, ensure};
 use baichuan2::bpe::TrainingOptions;
 use clap::{ArgAction, Args};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{io::Write, path::PathBuf, time::Instant};
 
 const EXAMPLES: &str = "\
 Examples:
   baichuan2 train-bpe --vocab-size 8000 --out my.model corpus.txt
-  baichuan2 train-bpe --vocab-size 8000 --out my.model --user-defined-symbols '<sep>,<cls>' --reserved 100 a.txt b.txt
-  baichuan2 train-bpe --vocab-size 4000 --out my.model --add-dummy-prefix true --character-coverage 1 corpus.txt";
+  baichuan2 train-bpe --vocab-size 8000 --out my.model \\
+    --user-defined-symbols '<sep>,<cls>' --reserved 100 a.txt b.txt
+  baichuan2 train-bpe --vocab-size 4000 --out my.model \\
+    --add-dummy-prefix true --character-coverage 1 corpus.txt";
 
-/// Learn a BPE vocabulary from texts, and write it as a SentencePiece `.model`.
+/// Learn a BPE vocabulary from texts, and write it as a SentencePiece `.model`
 ///
 /// The same text always gives the same vocabulary. Options have SentencePiece's names; defaults are Baichuan 2's.
 #[derive(Args)]
@@ -27,19 +25,29 @@ pub struct TrainBpe {
     #[arg(required = true, value_name = "TEXTFILE")]
     texts: Vec<PathBuf>,
     /// Number of pieces of all kinds.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     vocab_size: usize,
     /// The file to write.
     #[arg(long, short, value_name = "FILE.model")]
     out: PathBuf,
-    /// Replace the file if it is there.
+    /// Overwrite the file.
     #[arg(long)]
     force: bool,
     /// Share of the text's characters that get a piece, the most frequent first.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.9998)]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.9998,
+        allow_negative_numbers = true
+    )]
     character_coverage: f64,
     /// Characters that a piece may have.
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 32,
+        allow_negative_numbers = true
+    )]
     max_sentencepiece_length: usize,
     /// No piece across two scripts.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
@@ -66,7 +74,12 @@ pub struct TrainBpe {
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     user_defined_symbols: Vec<String>,
     /// After these, as many `<reserved_0>`, `<reserved_1>`, ….
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
     reserved: usize,
     /// Name of id 0.
     #[arg(long, value_name = "NAME", default_value = "<unk>")]
@@ -81,12 +94,14 @@ pub struct TrainBpe {
 
 impl TrainBpe {
     pub fn run(self) -> Result<()> {
-        if self.out.exists() && !self.force {
-            bail!(
-                "{} is there already: pass --force to replace it",
-                self.out.display()
-            );
-        }
+        let outputs = Outputs::new([&self.out], self.force)?;
+        // Before there are as many names as are asked for.
+        ensure!(
+            self.reserved == 0 || self.reserved < self.vocab_size,
+            "--reserved {} leaves no room in a vocabulary of {} pieces; lower it, or raise --vocab-size",
+            self.reserved,
+            self.vocab_size
+        );
         let texts = self
             .texts
             .iter()
@@ -110,7 +125,7 @@ impl TrainBpe {
         })?;
         bar.finish_and_clear();
         let seconds = start.elapsed().as_secs_f64();
-        write(&self.out, &trained.to_bytes(), self.force)?;
+        outputs.write(&self.out, |out| Ok(out.write_all(&trained.to_bytes())?))?;
 
         let tokenizer = trained.tokenizer()?;
         let (mut tokens, mut characters, mut bytes) = (0, 0, 0);
@@ -156,25 +171,4 @@ impl TrainBpe {
             ..TrainingOptions::default()
         }
     }
-}
-
-/// Writes the whole file or nothing: beside its place first, then moved there.
-fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let place = || format!("{}: cannot be written", path.display());
-    let mut file = builder.tempfile_in(folder).with_context(place)?;
-    file.write_all(bytes).with_context(place)?;
-    file.as_file().sync_all().with_context(place)?;
-    if force {
-        file.persist(path).with_context(place)?;
-    } else {
-        file.persist_noclobber(path).with_context(place)?;
-    }
-    Ok(())
 }
