@@ -190,11 +190,11 @@ fn name(model: &Path) -> String {
 
 /// `2.4M tokens`.
 fn short(tokens: u64) -> String {
-    let (divisor, unit) = match tokens {
-        ..1_000 => return format!("{tokens} tokens"),
-        ..1_000_000 => (1e3, "k"),
-        ..1_000_000_000 => (1e6, "M"),
-        _ => (1e9, "B"),
-    };
-    format!("{:.1}{unit} tokens", tokens as f64 / divisor)
+    let count = tokens as f64;
+    // From where rounding reaches the unit: 999,950 are 1.0M, not 1000.0k.
+    let mut units = [(1e9, "B"), (1e6, "M"), (1e3, "k")].into_iter();
+    match units.find(|(size, _)| count >= 0.99995 * size) {
+        Some((size, unit)) => format!("{:.1}{unit} tokens", count / size),
+        None => format!("{tokens} tokens"),
+    }
 }
