@@ -1,6 +1,9 @@
 //! `baichuan2 verify`: whether a model computes what it should.
 
-use super::model::{Model, ModelArgs};
+use super::{
+    model::{Model, ModelArgs},
+    trace::{lines, table},
+};
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use baichuan2::{
@@ -9,7 +12,7 @@ use baichuan2::{
     tensor::blas,
     verification::{self, Check, Published, Report, consistency, verify},
 };
-use comfy_table::{Cell, CellAlignment, Color, Table, presets::NOTHING};
+use comfy_table::{Cell, CellAlignment, Color};
 use std::{
     io::{self, IsTerminal, Write},
     path::Path,
@@ -111,8 +114,7 @@ fn of_published(
 }
 
 fn print(report: &Report) -> anyhow::Result<()> {
-    let mut table = Table::new();
-    table.load_preset(NOTHING).set_header([
+    let mut table = table([
         "what",
         "against",
         "numbers",
@@ -120,11 +122,10 @@ fn print(report: &Report) -> anyhow::Result<()> {
         "allowed",
         "",
     ]);
-    for i in 2..5 {
-        table
-            .column_mut(i)
-            .into_iter()
-            .for_each(|c| c.set_cell_alignment(CellAlignment::Right));
+    // What was compared, with whom, and the verdict are words.
+    for i in [1, 5] {
+        let column = table.column_mut(i).into_iter();
+        column.for_each(|column| column.set_cell_alignment(CellAlignment::Left));
     }
     for check in &report.checks {
         let exact = check.tolerance == 0.0;
@@ -154,7 +155,7 @@ fn print(report: &Report) -> anyhow::Result<()> {
     }
     let numbers: usize = report.checks.iter().map(|check| check.numbers).sum();
     let mut out = io::stdout().lock();
-    writeln!(out, "{table}")?;
+    writeln!(out, "{}", lines(&table))?;
     writeln!(
         out,
         "\n{} checks of {numbers} numbers; BLAS: {}",
