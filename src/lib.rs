@@ -46,6 +46,8 @@
 //! `blis` (default), `openblas-system`, `lapack-system` and `accelerate` choose the BLAS; with none of them products are pure Rust, and the plainest
 //! build (`--no-default-features`) has no files, threads or command, and compiles for WebAssembly. `cli` (default) is the command.
 
+#![warn(missing_docs)]
+
 pub mod alibi;
 pub mod attention;
 pub mod bpe;
