@@ -16,7 +16,7 @@ mod tokenize;
 mod trace;
 mod train;
 mod train_bpe;
-mod train_plot;
+mod train_log;
 mod verify;
 
 use anyhow::{Context, Result, bail};

@@ -1,6 +1,6 @@
 //! `baichuan2 train`: a small model from nothing.
 
-use super::{stream, train_plot::loss_curve};
+use super::{stream, train_log::Log};
 use anyhow::{Context, bail};
 use baichuan2::{
     bpe::{Tokenizer, TrainingOptions},
@@ -8,7 +8,7 @@ use baichuan2::{
     generation::chat,
     tensor::Dtype,
     training::{
-        Parameters, PositionName, Recipe, Step, Trainer,
+        Parameters, PositionName, Recipe, Trainer,
         corpus::{Corpus, Split},
         evaluate, export,
     },
@@ -18,7 +18,6 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
-    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -505,101 +504,4 @@ fn spinner(what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(what);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
-}
-
-/// loss.csv: one line a step.
-struct Log {
-    path: PathBuf,
-    rows: Vec<Row>,
-}
-
-/// One line of loss.csv.
-pub struct Row {
-    pub step: u64,
-    pub tokens: u64,
-    pub loss: f64,
-    pub held_out: Option<f64>,
-    rest: String,
-}
-
-const HEADER: &str = "step,tokens,loss,held_out,max_z,gradient_norm,rate";
-
-impl Log {
-    fn new(path: PathBuf) -> Self {
-        Log {
-            path,
-            rows: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, step: &Step, held_out: Option<f64>) {
-        self.rows.push(Row {
-            step: step.step,
-            tokens: step.tokens,
-            loss: step.loss.cross_entropy,
-            held_out,
-            rest: format!("{},{},{}", step.loss.max_z, step.gradient_norm, step.rate),
-        });
-    }
-
-    /// Reads the lines of an interrupted run, without those of steps that will be done again.
-    fn read_until(&mut self, steps: u64) -> anyhow::Result<()> {
-        let text =
-            fs::read_to_string(&self.path).with_context(|| self.path.display().to_string())?;
-        for (number, line) in text.lines().enumerate().skip(1) {
-            let row = Row::parse(line).with_context(|| {
-                format!(
-                    "{}: line {} is not of a run's log",
-                    self.path.display(),
-                    number + 1
-                )
-            })?;
-            if row.step <= steps {
-                self.rows.push(row);
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&self) -> anyhow::Result<()> {
-        let mut text = format!("{HEADER}\n");
-        for Row {
-            step,
-            tokens,
-            loss,
-            held_out,
-            rest,
-        } in &self.rows
-        {
-            let held_out = held_out.map(|h| h.to_string()).unwrap_or_default();
-            writeln!(text, "{step},{tokens},{loss},{held_out},{rest}")?;
-        }
-        export::write_whole(&self.path, text.as_bytes())
-            .with_context(|| self.path.display().to_string())
-    }
-
-    fn draw(&self, path: &Path) -> anyhow::Result<()> {
-        self.write()?;
-        if self.rows.len() < 2 {
-            return Ok(()); // one step is no curve
-        }
-        export::write_whole(path, loss_curve(&self.rows)?.as_bytes())
-            .with_context(|| path.display().to_string())
-    }
-}
-
-impl Row {
-    fn parse(line: &str) -> Option<Row> {
-        let mut parts = line.splitn(5, ',');
-        Some(Row {
-            step: parts.next()?.parse().ok()?,
-            tokens: parts.next()?.parse().ok()?,
-            loss: parts.next()?.parse().ok()?,
-            held_out: match parts.next()? {
-                "" => None,
-                held_out => Some(held_out.parse().ok()?),
-            },
-            rest: parts.next()?.to_owned(),
-        })
-    }
 }

@@ -1,6 +1,6 @@
 //! A model against the intermediates that the shipped code computed from the same weights.
 
-use super::{Check, Report};
+use super::{Check, Report, numbers::Goldens};
 use crate::{
     alibi,
     attention::KeyValueCache,
@@ -12,12 +12,7 @@ use crate::{
     training::loss,
 };
 use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewD, Axis, IxDyn, concatenate, s};
-use safetensors::{Dtype, SafeTensors};
-use serde::Deserialize;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// Largest difference from the shipped code in f32; what it differs from itself with and without a cache is 3e-6.
@@ -48,40 +43,6 @@ pub enum Error {
     /// An input that the decoder does not take.
     #[error(transparent)]
     Decoder(#[from] dtransformer::Error),
-}
-
-/// Numbers of `golden.json`.
-#[derive(Deserialize)]
-struct Golden {
-    prompt_ids: Vec<u32>,
-    cached_prefill: usize,
-    lm_head_row_norm_before: Vec<f64>,
-    loss_with_z: f64,
-    z_loss_weight: f64,
-    loss_without_z: f64,
-    prompt_logprobs: Vec<f64>,
-    prompt_ppl: f64,
-    greedy: Vec<u32>,
-    #[serde(rename = "greedy_rp1.05")]
-    greedy_1_05: Vec<u32>,
-    #[serde(rename = "greedy_rp1.3")]
-    greedy_1_3: Vec<u32>,
-    sampling: GoldenSampling,
-    bf16_vs_f32_maxdiff: f64,
-    slopes: Option<Vec<f64>>,
-}
-
-/// The prompt's last logits through each filter.
-#[derive(Deserialize)]
-struct GoldenSampling {
-    temperature: f64,
-    top_k: usize,
-    top_p: f64,
-    repetition_penalty: f64,
-    after_repetition_penalty: Vec<f64>,
-    after_top_k_kept: Vec<u32>,
-    after_top_p_kept: Vec<u32>,
-    probs_of_kept: Vec<f64>,
 }
 
 /// Runs the model of `folder` on the inputs of its goldens, from every form in which the folder holds the weights.
@@ -146,109 +107,7 @@ fn in_one(what: &str, checks: &[Check]) -> Check {
 
 const SHIPPED: &str = "shipped code";
 
-/// The numbers to compare with.
-struct Goldens {
-    file: PathBuf,
-    acts: Vec<u8>,
-    golden: Golden,
-}
-
 impl Goldens {
-    fn read(folder: &Path) -> Result<Self, Error> {
-        let read = |name: &'static str| {
-            let file = folder.join(name);
-            let missing = Error::NoGoldens {
-                folder: folder.to_owned(),
-                missing: name,
-            };
-            if !file.is_file() {
-                return Err(missing);
-            }
-            let why = |e: std::io::Error| Error::Golden {
-                file: file.clone(),
-                why: e.to_string(),
-            };
-            Ok((file.clone(), fs::read(&file).map_err(why)?))
-        };
-        let (file, acts) = read("acts.safetensors")?;
-        let (json_file, json) = read("golden.json")?;
-        let golden = serde_json::from_slice(&json).map_err(|e| Error::Golden {
-            file: json_file,
-            why: e.to_string(),
-        })?;
-        let goldens = Goldens { file, acts, golden };
-        goldens.file()?;
-        Ok(goldens)
-    }
-
-    fn bad(&self, why: impl ToString) -> Error {
-        Error::Golden {
-            file: self.file.clone(),
-            why: why.to_string(),
-        }
-    }
-
-    fn file(&self) -> Result<SafeTensors<'_>, Error> {
-        SafeTensors::deserialize(&self.acts).map_err(|e| self.bad(e))
-    }
-
-    /// Names in the file, in order.
-    fn names(&self) -> Result<Vec<String>, Error> {
-        let mut names: Vec<String> = self
-            .file()?
-            .names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
-        names.sort();
-        Ok(names)
-    }
-
-    fn array(&self, name: &str) -> Result<ArrayD<f32>, Error> {
-        let file = self.file()?;
-        let view = file
-            .tensor(name)
-            .map_err(|e| self.bad(format!("{name}: {e}")))?;
-        let values: Vec<f32> = match view.dtype() {
-            Dtype::F32 => view
-                .data()
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| f32::from_le_bytes(*b))
-                .collect(),
-            Dtype::BF16 => view
-                .data()
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| half::bf16::from_le_bytes(*b).to_f32())
-                .collect(),
-            other => return Err(self.bad(format!("{name}: is in {other}, not in f32"))),
-        };
-        ArrayD::from_shape_vec(IxDyn(view.shape()), values).map_err(|e| self.bad(e))
-    }
-
-    /// Rows of ids, `[rows, tokens]`.
-    fn ids(&self, name: &str) -> Result<Vec<Vec<u32>>, Error> {
-        let file = self.file()?;
-        let view = file
-            .tensor(name)
-            .map_err(|e| self.bad(format!("{name}: {e}")))?;
-        let (Dtype::I64, &[_, tokens]) = (view.dtype(), view.shape()) else {
-            return Err(self.bad(format!("{name}: is no batch of ids")));
-        };
-        let ids: Vec<u32> = view
-            .data()
-            .as_chunks()
-            .0
-            .iter()
-            .map(|b| u32::try_from(i64::from_le_bytes(*b)))
-            .collect::<Result<_, _>>()
-            .map_err(|e| self.bad(format!("{name}: {e}")))?;
-        Ok(ids.chunks(tokens.max(1)).map(<[u32]>::to_vec).collect())
-    }
-
     /// Weights in bf16: as near to the shipped code in bf16 as that is to itself in f32.
     fn bf16(&self, decoder: &Decoder) -> Result<Vec<Check>, Error> {
         let logits = decoder.forward(&self.golden.prompt_ids, &mut decoder.new_cache(), None)?;

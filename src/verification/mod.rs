@@ -9,6 +9,7 @@
 
 mod consistency;
 mod goldens;
+mod numbers;
 mod published;
 mod report;
 
