@@ -472,8 +472,12 @@ impl Run<'_> {
         let tokenizer = self.out.join("tokenizer.model");
         export::write_whole(&tokenizer, self.tokenizer)
             .with_context(|| tokenizer.display().to_string())?;
-        baichuan2::checkpoint::write_safetensors(self.state_file, trainer.state())?;
-        log.write()
+        // The state last: a log that is ahead of it is cut when the run goes on, one that is behind could not be mended.
+        log.write()?;
+        Ok(baichuan2::checkpoint::write_safetensors(
+            self.state_file,
+            trainer.state(),
+        )?)
     }
 }
 
