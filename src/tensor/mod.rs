@@ -6,6 +6,7 @@
 //! page's $W X$ is [`LinearMap::apply`], $X W^\top$, with $W$ stored `[out, in]` as every checkpoint stores it.
 
 pub mod blas;
+mod exp;
 mod linear;
 #[cfg(feature = "linalg")]
 mod principal_components;
@@ -14,9 +15,11 @@ mod softmax;
 mod stored;
 pub(crate) mod threads;
 
+pub(crate) use exp::exp_in_place;
 pub use linear::LinearMap;
 #[cfg(feature = "linalg")]
 pub use principal_components::{PrincipalComponents, PrincipalComponentsError};
 pub use shape::{ShapeError, expect_shape};
+pub(crate) use softmax::largest;
 pub use softmax::{softmax, softmax_formal, softmax_in_place};
 pub use stored::{Dtype, StoredError, StoredTensor};

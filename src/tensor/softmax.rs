@@ -47,6 +47,24 @@ pub fn softmax_in_place<A: NdFloat>(mut scores: ArrayViewMut1<A>) {
     scores.mapv_inplace(|e| e / sum);
 }
 
+/// The largest number, −∞ where there is none; NaN is passed over.
+pub(crate) fn largest<A: NdFloat>(xs: &[A]) -> A {
+    // Sixteen maxima side by side, which the compiler keeps in vector registers.
+    let max = |a: A, b: A| if b > a { b } else { a };
+    let (chunks, rest) = xs.as_chunks::<16>();
+    let mut lanes = [A::neg_infinity(); 16];
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane = max(*lane, x);
+        }
+    }
+    lanes
+        .iter()
+        .chain(rest)
+        .copied()
+        .fold(A::neg_infinity(), max)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 //! * Paper: Baichuan 2, arXiv 2309.10305, section 2.5 (max-z loss): λ = 2e-4.
 //! * Shipped: `BaichuanForCausalLM.forward`; its `z_loss_weight` is 0 unless the configuration gives one.
 
+use crate::tensor::{exp_in_place, largest};
 use ndarray::{Array2, ArrayView1, ArrayView2, NdFloat};
 
 /// λ of the paper's max-z term.
@@ -85,6 +86,9 @@ impl Loss {
         count: usize,
     ) -> (Loss, Array2<A>) {
         assert_eq!(logits.nrows(), targets.len(), "a target a row");
+        if !logits.is_standard_layout() {
+            logits = logits.as_standard_layout().into_owned();
+        }
         let n = count.max(1) as f64;
         let (share, lambda) = (float::<A>(1.0 / n), float::<A>(2.0 * max_z_weight / n));
         let mut loss = Loss::default();
@@ -93,11 +97,12 @@ impl Loss {
                 row.fill(A::zero());
                 continue;
             };
-            let larger =
-                |best: (usize, A), (i, &z): (usize, &A)| if z > best.1 { (i, z) } else { best };
-            let (top, max) = row.iter().enumerate().fold((0, A::neg_infinity()), larger);
+            let row_of = "made in rows";
+            let max = largest(row.as_slice().expect(row_of));
+            let top = row.iter().position(|&z| z == max).unwrap_or(y);
             let z_y = row[y];
-            row.mapv_inplace(|z| (z - max).exp());
+            row.mapv_inplace(|z| z - max);
+            exp_in_place(row.as_slice_mut().expect(row_of));
             let sum = row.sum();
             let f64_of = |x: A| x.to_f64().expect("a float");
             loss.cross_entropy += (f64_of(sum).ln() - f64_of(z_y - max)) / n;

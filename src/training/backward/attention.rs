@@ -13,15 +13,23 @@ use crate::{
     attention::{Bias, Visibility, grouped_query::Positions},
     dtransformer::Config,
     rope::Rotation,
+    tensor::{exp_in_place, largest},
 };
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, NdFloat, linalg::general_mat_mul, s};
+use ndarray::{
+    Array2, Array3, ArrayView2, ArrayViewMut2, Axis, NdFloat, aview1, linalg::general_mat_mul, s,
+};
+use std::ops::Range;
+
+/// Rows of queries at a time. Those of one block see no key behind its last row, so that most of what the mask hides is not computed at all.
+/// Tests have small ones, so that short sequences have several.
+const BLOCK: usize = if cfg!(test) { 2 } else { 64 };
 
 /// What the way back needs.
 pub struct Saved<A> {
     /// Queries and keys turned, values as they are, `[rows, (H + 2 N_kv) · head_dim]`.
     qkv: Array2<A>,
-    /// $P$ of each head of each sequence, `[tokens, tokens]`.
-    weights: Vec<Array2<A>>,
+    /// $P$ of each head of each sequence, `[heads, tokens, tokens]`, in blocks up to the diagonal; zero behind them.
+    weights: Array3<A>,
 }
 
 /// The heads' outputs side by side, `[rows, H · head_dim]`, of `qkv: [rows, (H + 2 N_kv) · head_dim]` before rotation.
@@ -37,32 +45,31 @@ pub fn forward<A: NdFloat>(
         rotate(&mut qkv, config, rotation, tokens);
     }
     let heads = Heads::of(config);
+    let scale = heads.scale::<A>();
     let mut out = Array2::zeros((qkv.nrows(), config.query_width()));
-    let mut weights = Vec::new();
-    let scale = A::from(config.head_dim)
-        .expect("a length fits a float")
-        .sqrt()
-        .recip();
+    let maps = qkv.nrows() / tokens.max(1) * heads.query;
+    let mut weights = Array3::zeros((maps, tokens, tokens));
+    let mut maps = weights.outer_iter_mut();
     for (qkv, mut out) in sequences(&qkv, tokens).zip(out.axis_chunks_iter_mut(Axis(0), tokens)) {
         for h in 0..heads.query {
             let (q, k, v) = heads.of_query(qkv, h);
-            let mut p = Array2::zeros((tokens, tokens));
-            general_mat_mul(scale, &q, &k.t(), A::zero(), &mut p);
-            softmax_causal(&mut p, slope(positions, h));
-            general_mat_mul(
-                A::one(),
-                &p,
-                &v,
-                A::zero(),
-                &mut out.slice_mut(heads.columns(h)),
-            );
-            weights.push(p);
+            let keys = k.t().as_standard_layout().into_owned();
+            let mut p = maps.next().expect("a map for each head of each sequence");
+            let mut out = out.slice_mut(heads.columns(h));
+            for Block { rows, seen } in blocks(tokens) {
+                let mut p = p.slice_mut(s![rows.clone(), ..seen]);
+                let q = q.slice(s![rows.clone(), ..]);
+                general_mat_mul(scale, &q, &keys.slice(s![.., ..seen]), A::zero(), &mut p);
+                softmax_causal(&mut p, rows.start, slope(positions, h));
+                let mut out = out.slice_mut(s![rows, ..]);
+                general_mat_mul(A::one(), &p, &v.slice(s![..seen, ..]), A::zero(), &mut out);
+            }
         }
     }
     (out, Saved { qkv, weights })
 }
 
-/// $\overline{QKV}$ before rotation, from `out_bar: [rows, H · head_dim]`.
+/// The gradient of queries, keys and values, side by side as they came.
 pub fn backward<A: NdFloat>(
     out_bar: ArrayView2<A>,
     saved: Saved<A>,
@@ -72,34 +79,44 @@ pub fn backward<A: NdFloat>(
 ) -> Array2<A> {
     let Saved { qkv, weights } = saved;
     let heads = Heads::of(config);
-    let scale = A::from(config.head_dim)
-        .expect("a length fits a float")
-        .sqrt()
-        .recip();
+    let (one, scale) = (A::one(), heads.scale::<A>());
     let mut bar = Array2::zeros(qkv.raw_dim());
-    let mut weights = weights.into_iter();
-    let mut p_bar = Array2::zeros((tokens, tokens));
-    let add = |to: ArrayViewMut2<A>, factor: A, a: ArrayView2<A>, b: ArrayView2<A>| {
-        let mut to = to;
-        general_mat_mul(factor, &a, &b, A::one(), &mut to);
-    };
+    let mut maps = weights.outer_iter();
+    let mut s_bar = Array2::zeros((BLOCK.min(tokens), tokens));
     let chunks = sequences(&qkv, tokens).zip(bar.axis_chunks_iter_mut(Axis(0), tokens));
     for ((qkv, mut bar), out_bar) in chunks.zip(out_bar.axis_chunks_iter(Axis(0), tokens)) {
         for h in 0..heads.query {
             let (q, k, v) = heads.of_query(qkv, h);
-            let p = weights
-                .next()
-                .expect("a map for each head of each sequence");
+            let values = v.t().as_standard_layout().into_owned();
+            let p = maps.next().expect("a map for each head of each sequence");
             let o_bar = out_bar.slice(heads.columns(h));
-            let [q_at, k_at, v_at] = heads.places(h);
-            add(bar.slice_mut(heads.columns(v_at)), A::one(), p.t(), o_bar);
-            general_mat_mul(A::one(), &o_bar, &v.t(), A::zero(), &mut p_bar);
-            for (i, (mut s_bar, p)) in p_bar.rows_mut().into_iter().zip(p.rows()).enumerate() {
-                let inward = s_bar.slice(s![..=i]).dot(&p.slice(s![..=i]));
-                s_bar.zip_mut_with(&p, |s_bar, &p| *s_bar = p * (*s_bar - inward));
+            let [q_at, k_at, v_at] = heads.places(h).map(|place| heads.columns(place));
+            for Block { rows, seen } in blocks(tokens) {
+                let p = p.slice(s![rows.clone(), ..seen]);
+                let o_bar = o_bar.slice(s![rows.clone(), ..]);
+                let q = q.slice(s![rows.clone(), ..]);
+                let mut v_bar = bar.slice_mut(v_at);
+                let mut v_bar = v_bar.slice_mut(s![..seen, ..]);
+                general_mat_mul(one, &p.t(), &o_bar, one, &mut v_bar);
+                let mut s_bar = s_bar.slice_mut(s![..rows.len(), ..seen]);
+                general_mat_mul(
+                    one,
+                    &o_bar,
+                    &values.slice(s![.., ..seen]),
+                    A::zero(),
+                    &mut s_bar,
+                );
+                for (mut s_bar, p) in s_bar.rows_mut().into_iter().zip(p.rows()) {
+                    let inward = s_bar.dot(&p);
+                    s_bar.zip_mut_with(&p, |s_bar, &p| *s_bar = p * (*s_bar - inward));
+                }
+                let mut q_bar = bar.slice_mut(q_at);
+                let mut q_bar = q_bar.slice_mut(s![rows, ..]);
+                general_mat_mul(scale, &s_bar, &k.slice(s![..seen, ..]), one, &mut q_bar);
+                let mut k_bar = bar.slice_mut(k_at);
+                let mut k_bar = k_bar.slice_mut(s![..seen, ..]);
+                general_mat_mul(scale, &s_bar.t(), &q, one, &mut k_bar);
             }
-            add(bar.slice_mut(heads.columns(q_at)), scale, p_bar.view(), k);
-            add(bar.slice_mut(heads.columns(k_at)), scale, p_bar.t(), q);
         }
     }
     if let Positions::Rotated(rotation) = positions {
@@ -110,6 +127,22 @@ pub fn backward<A: NdFloat>(
         rotate(&mut bar, config, &back, tokens);
     }
     bar
+}
+
+/// Some rows of queries, and how many keys the last of them sees.
+struct Block {
+    rows: Range<usize>,
+    seen: usize,
+}
+
+fn blocks(tokens: usize) -> impl Iterator<Item = Block> {
+    (0..tokens).step_by(BLOCK).map(move |start| {
+        let seen = (start + BLOCK).min(tokens);
+        Block {
+            rows: start..seen,
+            seen,
+        }
+    })
 }
 
 fn sequences<A>(rows: &Array2<A>, tokens: usize) -> impl Iterator<Item = ArrayView2<'_, A>> {
@@ -136,24 +169,30 @@ fn slope<A>(positions: &Positions<A>, head: usize) -> Option<f64> {
     }
 }
 
-/// The softmax of each row over the tokens up to its own, in place; what lies behind becomes zero.
-fn softmax_causal<A: NdFloat>(scores: &mut Array2<A>, alibi_slope: Option<f64>) {
+/// The weights of some rows of scores, the first being that of token `first`; what the mask hides becomes zero.
+fn softmax_causal<A: NdFloat>(
+    scores: &mut ArrayViewMut2<A>,
+    first: usize,
+    alibi_slope: Option<f64>,
+) {
     let bias = Bias {
-        visibility: Visibility::Causal { first: 0 },
+        visibility: Visibility::Causal { first },
         alibi_slope,
     };
     for (i, mut row) in scores.rows_mut().into_iter().enumerate() {
-        let (mut seen, mut hidden) = row.view_mut().split_at(Axis(0), i + 1);
+        let row = row.as_slice_mut().expect("made in rows");
+        let (seen, hidden) = row.split_at_mut(first + i + 1);
         hidden.fill(A::zero());
         if alibi_slope.is_some() {
             for (j, s) in seen.iter_mut().enumerate() {
                 *s += bias.at(i, j);
             }
         }
-        let max = seen.fold(A::neg_infinity(), |max, &s| max.max(s));
-        seen.mapv_inplace(|s| (s - max).exp());
-        let sum = seen.sum().recip();
-        seen.mapv_inplace(|e| e * sum);
+        let max = largest(seen);
+        seen.iter_mut().for_each(|s| *s -= max);
+        exp_in_place(seen);
+        let sum = aview1(seen).sum().recip();
+        seen.iter_mut().for_each(|e| *e *= sum);
     }
 }
 
@@ -177,6 +216,12 @@ impl Heads {
     fn places(&self, h: usize) -> [usize; 3] {
         let group = h * self.kv / self.query;
         [h, self.query + group, self.query + self.kv + group]
+    }
+
+    /// $1 / \sqrt d$.
+    fn scale<A: NdFloat>(&self) -> A {
+        let width = A::from(self.width).expect("a length fits a float");
+        width.sqrt().recip()
     }
 
     fn columns(

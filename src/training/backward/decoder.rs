@@ -3,7 +3,7 @@
 //! The residual stream is a sum, so its gradient $\bar X$ goes back unchanged past every block, and each block adds its own part:
 //! $\bar X \leftarrow \bar X + \mathrm{block}^\top(\bar X)$. The gradient of the embedding is the sum of $\bar X_0$ over the places of each token.
 
-use super::{add_linear, attention, rms_norm, swiglu, unembedding};
+use super::{add_linear, attention, linear, rms_norm, swiglu, unembedding};
 use crate::{
     alibi,
     attention::{Projection, grouped_query::Positions},
@@ -85,7 +85,7 @@ pub fn loss<A: NdFloat>(p: &Parameters<A>, batch: &Batch, max_z_weight: f64) -> 
     let (x, _) = forward(p, batch, false);
     let head = unembedding::head(&p.arrays[p.head_at()], p.config.norm_head);
     Loss::of(
-        x.normed.dot(&head.t()),
+        linear(x.normed.view(), &head),
         &batch.targets,
         max_z_weight,
         batch.counted(),
@@ -103,7 +103,7 @@ pub fn loss_and_gradient<A: NdFloat>(
 ) -> Loss {
     let (last, saved) = forward(p, batch, true);
     let head = unembedding::head(&p.arrays[p.head_at()], p.config.norm_head);
-    let logits = last.normed.dot(&head.t());
+    let logits = linear(last.normed.view(), &head);
     let (loss, z_bar) = Loss::of(logits, &batch.targets, max_z_weight, count);
 
     // The head's own gradient, apart from what is there already, since it goes through NormHead.
@@ -155,11 +155,11 @@ fn forward<A: NdFloat>(
         let (normed, r) = rms_norm::forward(x.view(), layer.input_layernorm, eps);
         let qkv = project(&normed, &layer);
         let (concat, attention) = attention::forward(qkv, &p.config, &positions, batch.tokens);
-        let x_mid = &x + &concat.dot(&layer.o_proj.t());
+        let x_mid = linear(concat.view(), layer.o_proj) + &x;
         let (normed_mid, r_mid) =
             rms_norm::forward(x_mid.view(), layer.post_attention_layernorm, eps);
         let (y, mlp) = swiglu::forward(normed_mid.view(), &layer.mlp);
-        let out = &x_mid + &y;
+        let out = y + &x_mid;
         let x_in = std::mem::replace(&mut x, out);
         if keep {
             saved.push(SavedLayer {
@@ -182,9 +182,9 @@ fn forward<A: NdFloat>(
 /// Queries, keys and values side by side.
 fn project<A: NdFloat>(x: &Array2<A>, layer: &LayerParameters<'_, A>) -> Array2<A> {
     match &layer.projection {
-        Projection::Packed(w) => x.dot(&w.t()),
+        Projection::Packed(w) => linear(x.view(), w),
         Projection::Separate { query, key, value } => {
-            let parts = [x.dot(&query.t()), x.dot(&key.t()), x.dot(&value.t())];
+            let parts = [query, key, value].map(|w| linear(x.view(), w));
             concatenate(Axis(1), &parts.each_ref().map(|p| p.view()))
                 .expect("as many rows as tokens")
         }

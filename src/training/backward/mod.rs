@@ -25,6 +25,13 @@ pub use decoder::{Batch, loss, loss_and_gradient};
 
 use ndarray::{Array2, ArrayView2, NdFloat, linalg::general_mat_mul};
 
+/// $Y = X W^\top$, with $W^\top$ copied into rows first: that takes a moment, and the product of rows by rows is faster in BLAS than that by columns.
+pub(crate) fn linear<A: NdFloat>(x: ArrayView2<A>, w: &Array2<A>) -> Array2<A> {
+    let mut y = Array2::zeros((x.nrows(), w.nrows()));
+    general_mat_mul(A::one(), &x, &w.t().as_standard_layout(), A::zero(), &mut y);
+    y
+}
+
 /// $\bar W = \bar Y^\top X$ of a linear map $Y = X W^\top$, added to `w_bar: [out, in]`.
 pub(crate) fn add_linear<A: NdFloat>(
     w_bar: &mut Array2<A>,

@@ -6,26 +6,30 @@
 //!
 //! $$ \bar x = \bar a G + \bar b U, \qquad \bar D = \bar y^\top h, \qquad \bar G = \bar a^\top x, \qquad \bar U = \bar b^\top x $$
 
-use super::add_linear;
-use crate::swiglu::SwiGlu;
-use ndarray::{Array2, ArrayView2, NdFloat, Zip};
+use super::{add_linear, linear};
+use crate::{swiglu::SwiGlu, tensor::exp_in_place};
+use ndarray::{Array2, ArrayView2, NdFloat, Zip, linalg::general_mat_mul};
 
 /// What the way back needs, all `[rows, d_mlp]`.
 pub struct Saved<A> {
     a: Array2<A>,
     b: Array2<A>,
+    sigma: Array2<A>,
     h: Array2<A>,
 }
 
 /// $y$ `[rows, d]` of `x: [rows, d]`.
 pub fn forward<A: NdFloat>(x: ArrayView2<A>, p: &SwiGlu<&Array2<A>>) -> (Array2<A>, Saved<A>) {
-    let (a, b) = (x.dot(&p.gate.t()), x.dot(&p.up.t()));
-    let mut h = b.clone();
+    let (a, b) = (linear(x, p.gate), linear(x, p.up));
+    let sigma = logistic(&a);
+    let mut h = Array2::zeros(a.raw_dim());
     Zip::from(&mut h)
         .and(&a)
-        .for_each(|h, &a| *h *= a / (A::one() + (-a).exp()));
-    let y = h.dot(&p.down.t());
-    (y, Saved { a, b, h })
+        .and(&b)
+        .and(&sigma)
+        .for_each(|h, &a, &b, &sigma| *h = a * sigma * b);
+    let y = linear(h.view(), p.down);
+    (y, Saved { a, b, sigma, h })
 }
 
 /// $\bar x$ `[rows, d]`; the gradients of the matrices are added to `bars`.
@@ -36,20 +40,35 @@ pub fn backward<A: NdFloat>(
     p: &SwiGlu<&Array2<A>>,
     bars: SwiGlu<&mut Array2<A>>,
 ) -> Array2<A> {
-    let Saved { mut a, mut b, h } = saved;
+    let Saved {
+        mut a,
+        mut b,
+        sigma,
+        h,
+    } = saved;
     add_linear(bars.down, y_bar, h.view());
     let h_bar = y_bar.dot(p.down);
     Zip::from(&mut a)
         .and(&mut b)
         .and(&h_bar)
-        .for_each(|a, b, &h_bar| {
-            let sigma = (A::one() + (-*a).exp()).recip();
+        .and(&sigma)
+        .for_each(|a, b, &h_bar, &sigma| {
             let silu = *a * sigma;
             (*a, *b) = (h_bar * *b * sigma * (A::one() + *a - silu), h_bar * silu);
         });
     add_linear(bars.gate, a.view(), x);
     add_linear(bars.up, b.view(), x);
-    a.dot(p.gate) + b.dot(p.up)
+    let mut x_bar = a.dot(p.gate);
+    general_mat_mul(A::one(), &b, p.up, A::one(), &mut x_bar);
+    x_bar
+}
+
+/// $\sigma(a) = 1 / (1 + e^{-a})$.
+fn logistic<A: NdFloat>(a: &Array2<A>) -> Array2<A> {
+    let mut sigma = a.mapv(|a| -a);
+    exp_in_place(sigma.as_slice_mut().expect("made in rows"));
+    sigma.mapv_inplace(|e| (A::one() + e).recip());
+    sigma
 }
 
 #[cfg(test)]
