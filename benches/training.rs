@@ -6,14 +6,12 @@
 use baichuan2::{
     checkpoint::write_stored,
     tensor::Dtype,
-    training::{PositionName, Recipe, Trainer, export},
+    training::{PositionName, Recipe, Trainer, export, keep_freed_memory},
 };
-use std::{
-    io::{BufRead, Write},
-    time::Instant,
-};
+use std::{io::BufRead, time::Instant};
 
 fn main() {
+    keep_freed_memory();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let value = |name: &str| {
         let at = arguments.iter().position(|argument| argument == name)?;
@@ -33,39 +31,45 @@ fn main() {
         .collect();
     let mut trainer =
         Trainer::new(recipe.clone(), &tokens, recipe.vocab_size).expect("the default recipe");
-    let mut steps = |n: usize| {
-        let start = Instant::now();
-        let losses: Vec<f64> = (0..n)
-            .map(|_| trainer.step().expect("finite numbers").loss.total())
-            .collect();
-        (start.elapsed().as_secs_f64() / n as f64, losses)
-    };
     if let Some(folder) = value("--drive") {
-        let weights =
-            Trainer::new(recipe.clone(), &tokens, recipe.vocab_size).expect("the default recipe");
         let path = std::path::Path::new(folder).join("weights.safetensors");
-        write_stored(path, export::weights(weights.parameters(), Dtype::F32))
-            .expect("a folder to write to");
-        let told = serde_json::json!({ "recipe": recipe, "tokens": tokens });
-        println!("{told}");
+        let weights = export::weights(trainer.parameters(), Dtype::F32);
+        write_stored(path, weights).expect("a folder to write to");
+        println!(
+            "{}",
+            serde_json::json!({ "recipe": recipe, "blas": baichuan2::tensor::blas::NAME })
+        );
         for line in std::io::stdin().lock().lines() {
-            let n = line
+            let n: u64 = line
                 .expect("a line")
                 .trim()
                 .parse()
                 .expect("a number of steps");
-            let (seconds, losses) = steps(n);
+            let first = trainer.steps();
+            let sequences: Vec<_> = (first..first + n).map(|i| trainer.windows(i)).collect();
+            let start = Instant::now();
+            let steps: Vec<_> = (0..n)
+                .map(|_| trainer.step().expect("finite numbers"))
+                .collect();
+            let seconds = start.elapsed().as_secs_f64() / n as f64;
+            let steps = steps.iter().zip(sequences).map(|(step, sequences)| {
+                serde_json::json!({ "loss": step.loss.total(), "rate": step.rate, "sequences": sequences })
+            });
             println!(
                 "{}",
-                serde_json::json!({ "seconds": seconds, "losses": losses })
+                serde_json::json!({ "seconds": seconds, "steps": steps.collect::<Vec<_>>() })
             );
-            std::io::stdout().flush().expect("standard output");
         }
         return;
     }
     let rounds = value("--steps").map_or(10, |n| n.parse().expect("a number of steps"));
-    steps(2);
-    let mut seconds: Vec<f64> = (0..rounds).map(|_| steps(1).0).collect();
+    let mut step = || {
+        let start = Instant::now();
+        trainer.step().expect("finite numbers");
+        start.elapsed().as_secs_f64()
+    };
+    (step(), step());
+    let mut seconds: Vec<f64> = (0..rounds).map(|_| step()).collect();
     seconds.sort_by(f64::total_cmp);
     println!(
         "{:.0} tokens/s, median of {rounds} steps of {} tokens",

@@ -10,7 +10,7 @@ use baichuan2::{
     training::{
         Parameters, PositionName, Recipe, Trainer,
         corpus::{Corpus, Split},
-        evaluate, export,
+        evaluate, export, keep_freed_memory,
     },
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -99,6 +99,7 @@ impl Train {
     /// # Errors
     /// A recipe that cannot be followed, a text that cannot be read, a folder that cannot be written, or a loss that diverges.
     pub fn run(self) -> anyhow::Result<()> {
+        keep_freed_memory();
         let state_file = self.out.join("trainer.safetensors");
         let recipe = self.recipe(&state_file)?;
         if !(0.0..1.0).contains(&self.validation) {

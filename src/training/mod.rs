@@ -29,4 +29,4 @@ pub use adamw::{AdamW, Moments, Schedule, clip};
 pub use backward::Batch;
 pub use parameters::{LayerParameters, Parameters};
 pub use recipe::{PositionName, Recipe, RecipeError};
-pub use trainer::{Step, Trainer, TrainerError, evaluate};
+pub use trainer::{Step, Trainer, TrainerError, evaluate, keep_freed_memory};

@@ -78,16 +78,16 @@ pub enum Kind {
 ///
 /// Stories are longer than the rest, and so are most of the text.
 pub const MIXTURE: [(Kind, usize); 11] = [
-    (Kind::Story, 30),
-    (Kind::Recall, 12),
+    (Kind::Story, 14),
+    (Kind::Recall, 16),
     (Kind::Quotation, 6),
-    (Kind::Chat, 9),
+    (Kind::Chat, 8),
     (Kind::Arithmetic, 8),
     (Kind::Counting, 3),
-    (Kind::List, 5),
-    (Kind::Brackets, 8),
-    (Kind::Induction, 9),
-    (Kind::Translation, 7),
+    (Kind::List, 4),
+    (Kind::Brackets, 10),
+    (Kind::Induction, 20),
+    (Kind::Translation, 8),
     (Kind::Rust, 3),
 ];
 
@@ -218,7 +218,7 @@ impl Kind {
                 let language = Language::draw(draw);
                 Scene::new(draw, language).tell("{story}")
             }
-            Kind::Recall => questions::recall(draw).text(),
+            Kind::Recall => questions::recall_document(draw),
             Kind::Quotation => questions::quotation(draw).text(),
             Kind::Chat => chat::conversation(draw),
             Kind::Arithmetic if draw.chance(1, 4) => questions::tale_of_a_sum(draw),

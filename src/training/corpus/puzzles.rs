@@ -261,10 +261,15 @@ pub fn brackets(draw: &mut Draw) -> Item {
 /// `copies` is how often it stands there in all. The answer begins after a few words of the last copy, and is the next word.
 pub fn induction(draw: &mut Draw, copies: usize) -> Item {
     if draw.chance(1, 4) {
-        return lookup(draw);
+        return lookup(draw).0;
     }
+    copied(draw, copies)
+}
+
+/// Something random and its copies.
+fn copied(draw: &mut Draw, copies: usize) -> Item {
     let any = |draw: &mut Draw| {
-        let k = draw.between(4, 8);
+        let k = draw.between(4, 12);
         match draw.below(3) {
             0 => (0..k).map(|_| random_word(draw)).collect(),
             1 => some_nouns(draw, k, Language::English),
@@ -292,15 +297,21 @@ pub fn induction(draw: &mut Draw, copies: usize) -> Item {
     .chance(1.0 / words.len() as f64)
 }
 
-/// An [`induction`] with the rest of its last copy.
+/// An [`induction`] with the rest of its last copy, or with the values of more keys.
 pub fn induction_document(draw: &mut Draw) -> String {
+    if draw.chance(1, 4) {
+        let (item, others) = lookup(draw);
+        let more = draw.below(others.len() + 1);
+        let chosen = draw.distinct(others.len(), more);
+        let more = chosen.into_iter().map(|i| others[i].as_str());
+        return item.text().trim_end().to_owned() + &more.collect::<String>();
+    }
     let copies = draw.between(2, 3);
     let before = draw.bits;
-    let item = induction(draw, copies);
-    let text = item.text();
-    let Some((first, _)) = text.split_once(" | ") else {
-        return text;
-    };
+    let text = copied(draw, copies).text();
+    let (first, _) = text
+        .split_once(" | ")
+        .expect("copies are set apart by bars");
     // Where the answer would begin is not to be seen in the whole.
     let words = first.split(' ').count();
     draw.bits = (draw.bits - ((words - 1) as f64).log2()).max(before);
@@ -325,8 +336,8 @@ fn all<'t, T>(parts: &[&'t [T]]) -> Vec<&'t T> {
     parts.iter().flat_map(|part| part.iter()).collect()
 }
 
-/// `cat: 31; dog: 7; dog: 7`.
-fn lookup(draw: &mut Draw) -> Item {
+/// `cat: 31; dog: 7; dog: 7`, and the pairs that were not asked for, as they would follow.
+fn lookup(draw: &mut Draw) -> (Item, Vec<String>) {
     let language = Language::draw(draw);
     let any = |draw: &mut Draw| {
         let k = draw.between(3, 6);
@@ -340,11 +351,16 @@ fn lookup(draw: &mut Draw) -> Item {
     };
     let (keys, values) = draw.unseen(TRAINING_SHARE, any, line);
     let asked = draw.below(keys.len());
-    Item::new(
+    let pairs = keys.iter().zip(&values).enumerate();
+    let others = pairs
+        .filter(|(i, _)| *i != asked)
+        .map(|(_, (key, value))| format!("; {key}: {value}"))
+        .collect();
+    let item = Item::new(
         format!("{}{}:", line(&(keys.clone(), values.clone())), keys[asked]),
         format!(" {}\n", values[asked]),
-    )
-    .chance(1.0 / keys.len() as f64)
+    );
+    (item.chance(1.0 / keys.len() as f64), others)
 }
 
 /// Lists of daily life.

@@ -10,22 +10,40 @@ use super::{
     },
 };
 
-/// A few people and a fact of each, or a story; then a question whose answer was said: mostly a name.
-pub fn recall(draw: &mut Draw) -> Item {
+/// Facts and a question, or a story and a question; the questions to the other facts beside it.
+fn told_and_asked(draw: &mut Draw) -> (Item, Vec<Asked>) {
     let any = |draw: &mut Draw| match draw.chance(1, 4) {
         true => loop {
             let before = draw.bits;
             if let Some(item) = name_in_a_story(draw) {
-                break item;
+                break (item, Vec::new());
             }
             draw.bits = before;
         },
         false => facts(draw),
     };
-    draw.unseen(TRAINING_SHARE, any, |item: &Item| item.prompt.clone())
+    draw.unseen(TRAINING_SHARE, any, |(item, _)| item.prompt.clone())
 }
 
-fn facts(draw: &mut Draw) -> Item {
+/// A few facts or a story, and a question whose answer is in them.
+pub fn recall(draw: &mut Draw) -> Item {
+    told_and_asked(draw).0
+}
+
+/// A [`recall`], and as many more questions to the same facts as chance will have.
+pub fn recall_document(draw: &mut Draw) -> String {
+    let (item, others) = told_and_asked(draw);
+    let more = draw.below(others.len() + 1);
+    let mut text = item.text();
+    for i in draw.distinct(others.len(), more) {
+        let (question, answer) = ask(draw, others[i].clone());
+        text += &format!("\n{question}{answer}");
+    }
+    text
+}
+
+/// What some people have, like, or where they are: a question to one fact with all facts before it, and those to the others alone.
+fn facts(draw: &mut Draw) -> (Item, Vec<Asked>) {
     let language = Language::draw(draw);
     let names: Vec<_> = language
         .of([CHILDREN_EN, PETS_EN], [CHILDREN_ZH, PETS_ZH])
@@ -108,10 +126,18 @@ fn facts(draw: &mut Draw) -> Item {
             }
         }
     }
-    // Mostly the name is asked for.
-    let asked = draw.pick(&questions).clone();
-    let (question, answer) = &asked[usize::from(draw.chance(1, 4))];
-    Item::new(format!("{}\n{question}", text.trim_end()), answer).chance(1.0 / k as f64)
+    let asked = questions.swap_remove(draw.below(k));
+    let (question, answer) = ask(draw, asked);
+    let item = Item::new(format!("{}\n{question}", text.trim_end()), answer);
+    (item.chance(1.0 / k as f64), questions)
+}
+
+/// Question and answer, for the name or for what belongs to it: mostly for the name.
+type Asked = [(String, String); 2];
+
+fn ask(draw: &mut Draw, asked: Asked) -> (String, String) {
+    let [name, other] = asked;
+    if draw.chance(1, 4) { other } else { name }
 }
 
 /// A story, and what one of its people is called; nothing where that is not to be told from what they are.
