@@ -78,15 +78,15 @@ pub enum Kind {
 ///
 /// Stories are longer than the rest, and so are most of the text.
 pub const MIXTURE: [(Kind, usize); 11] = [
-    (Kind::Story, 14),
-    (Kind::Recall, 16),
+    (Kind::Story, 15),
+    (Kind::Recall, 18),
     (Kind::Quotation, 6),
     (Kind::Chat, 8),
     (Kind::Arithmetic, 8),
     (Kind::Counting, 3),
     (Kind::List, 4),
-    (Kind::Brackets, 10),
-    (Kind::Induction, 20),
+    (Kind::Brackets, 11),
+    (Kind::Induction, 16),
     (Kind::Translation, 8),
     (Kind::Rust, 3),
 ];

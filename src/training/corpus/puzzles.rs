@@ -266,10 +266,22 @@ pub fn induction(draw: &mut Draw, copies: usize) -> Item {
     copied(draw, copies)
 }
 
-/// Something random and its copies.
+/// Something random and its copies, cut in the last of them.
 fn copied(draw: &mut Draw, copies: usize) -> Item {
+    let words = sequence(draw, 4, 12);
+    let known = draw.between(1, words.len() - 1);
+    let copy = format!("{} | ", words.join(" "));
+    Item::new(
+        format!("{}{}", copy.repeat(copies - 1), words[..known].join(" ")),
+        format!(" {}", words[known]),
+    )
+    .chance(1.0 / words.len() as f64)
+}
+
+/// Between `low` and `high` words, all different, of one sort.
+fn sequence(draw: &mut Draw, low: usize, high: usize) -> Vec<String> {
     let any = |draw: &mut Draw| {
-        let k = draw.between(4, 12);
+        let k = draw.between(low, high);
         match draw.below(3) {
             0 => (0..k).map(|_| random_word(draw)).collect(),
             1 => some_nouns(draw, k, Language::English),
@@ -287,35 +299,29 @@ fn copied(draw: &mut Draw, copies: usize) -> Item {
             draw.bits = before;
         }
     };
-    let words = draw.unseen(TRAINING_SHARE, different, |words| words.join(" "));
-    let known = draw.between(1, words.len() - 1);
-    let copy = format!("{} | ", words.join(" "));
-    Item::new(
-        format!("{}{}", copy.repeat(copies - 1), words[..known].join(" ")),
-        format!(" {}", words[known]),
-    )
-    .chance(1.0 / words.len() as f64)
+    draw.unseen(TRAINING_SHARE, different, |words| words.join(" "))
 }
 
-/// An [`induction`] with the rest of its last copy, or with the values of more keys.
+/// An [`induction`] with the rest of its last copy, or with the values of more keys; and short ones with many copies, without which a small model does
+/// not find out that there is something to look for.
 pub fn induction_document(draw: &mut Draw) -> String {
-    if draw.chance(1, 4) {
-        let (item, others) = lookup(draw);
-        let more = draw.below(others.len() + 1);
-        let chosen = draw.distinct(others.len(), more);
-        let more = chosen.into_iter().map(|i| others[i].as_str());
-        return item.text().trim_end().to_owned() + &more.collect::<String>();
-    }
-    let copies = draw.between(2, 3);
-    let before = draw.bits;
-    let text = copied(draw, copies).text();
-    let (first, _) = text
-        .split_once(" | ")
-        .expect("copies are set apart by bars");
-    // Where the answer would begin is not to be seen in the whole.
-    let words = first.split(' ').count();
-    draw.bits = (draw.bits - ((words - 1) as f64).log2()).max(before);
-    vec![first; copies].join(" | ")
+    let (words, copies) = match draw.below(4) {
+        0 => {
+            let (item, others) = lookup(draw);
+            let more = draw.below(others.len() + 1);
+            let chosen = draw.distinct(others.len(), more);
+            let more = chosen.into_iter().map(|i| others[i].as_str());
+            return item.text().trim_end().to_owned() + &more.collect::<String>();
+        }
+        1 => (sequence(draw, 4, 12), draw.between(2, 3)),
+        _ => {
+            const WORDS: usize = 40;
+            let words = sequence(draw, 2, 8);
+            let copies = draw.between(2, WORDS / words.len());
+            (words, copies)
+        }
+    };
+    vec![words.join(" "); copies].join(" | ")
 }
 
 fn random_word(draw: &mut Draw) -> String {
