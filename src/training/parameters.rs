@@ -2,10 +2,12 @@
 
 use crate::{
     attention::Projection,
+    checkpoint::{Checkpoint, Item},
     dtransformer::{Config, DTransformer, Error, Parameter, ParameterSource},
     swiglu::SwiGlu,
+    tensor::ShapeError,
 };
-use ndarray::{Array1, Array2, ArrayView1, NdFloat};
+use ndarray::{Array1, Array2, ArrayView1, Axis, NdFloat};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -157,6 +159,23 @@ impl<A: NdFloat> Parameters<A> {
     /// The decoder as shipped, of these parameters.
     pub fn decoder(&self) -> Result<DTransformer<A, Array2<A>>, Error> {
         DTransformer::new(self.config.clone(), &mut Copies(self.arrays.iter()))
+    }
+}
+
+impl Parameters<f32> {
+    /// Those of a checkpoint, widened to f32.
+    ///
+    /// # Errors
+    /// None is expected: a checkpoint that was opened has all of its parameters in their shapes.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self, ShapeError> {
+        let array = |item: Item<'_>| match item.tensor.shape() {
+            [_] => Ok(item.tensor.to_vector(item.name)?.insert_axis(Axis(0))),
+            _ => item.tensor.to_matrix(item.name),
+        };
+        Ok(Parameters {
+            config: checkpoint.config.clone(),
+            arrays: checkpoint.iter().map(array).collect::<Result<_, _>>()?,
+        })
     }
 }
 

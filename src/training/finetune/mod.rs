@@ -111,7 +111,11 @@ impl Settings {
         4 * (weights_and_gradients + rest)
     }
 
-    fn check(&self, config: &Config) -> Result<(), TunerError> {
+    /// Checks every range, for a model of this configuration.
+    ///
+    /// # Errors
+    /// The first setting outside its range.
+    pub fn check(&self, config: &Config) -> Result<(), TunerError> {
         let refuse = |what, value, must| Err(TunerError::OutOfRange { what, value, must });
         if !(self.rate > 0.0 && self.rate <= 1.0) {
             return refuse(
