@@ -1,12 +1,9 @@
 //! `baichuan2 export`: a model as another folder, for other engines.
 
-use super::{
-    model::{BESIDE_WEIGHTS, ModelArgs},
-    output::OutputFolder,
-};
+use super::{model::ModelArgs, output::OutputFolder};
 use anyhow::{Context, bail};
 use baichuan2::{
-    checkpoint::{Checkpoint, config_json},
+    checkpoint::{BESIDE_WEIGHTS, Checkpoint, config_json},
     dtransformer::Config,
     tensor::{Dtype, StoredTensor},
     training::{

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use baichuan2::{
     bpe::Tokenizer,
-    checkpoint::{Checkpoint, Family, GenerationConfig},
+    checkpoint::{BESIDE_WEIGHTS, Checkpoint, Family, GenerationConfig},
     dtransformer::Decoder,
     generation::{Sampling, chat::ChatFormat},
 };
@@ -109,19 +109,6 @@ impl Model {
         }
     }
 }
-
-/// Files of a model's folder that go along with its weights.
-pub const BESIDE_WEIGHTS: [&str; 9] = [
-    "config.json",
-    "generation_config.json",
-    "tokenizer.model",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-];
 
 /// What a `tokenizer_config.json` says of `<s>`, if it is there and says anything.
 fn add_bos_token(file: &Path) -> anyhow::Result<Option<bool>> {
