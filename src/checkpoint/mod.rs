@@ -52,6 +52,16 @@ use std::{
     sync::Arc,
 };
 
+/// The files of a folder that say how its weights are to be used.
+pub const BESIDE_WEIGHTS: [&str; 6] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+];
+
 /// The tensors of one file by name; one in a number format that the decoder does not compute with is an error of its own.
 pub type NamedTensors = IndexMap<String, Result<StoredTensor, UnsupportedDtype>>;
 

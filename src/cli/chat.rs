@@ -8,10 +8,9 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
 use baichuan2::{
     bpe::{Specials, Tokenizer},
-    checkpoint::Family,
     generation::{
         Finish, Options, Session,
-        chat::{ASSISTANT, ChatFormat, Message, Role, USER},
+        chat::{ChatFormat, Message, Role},
     },
 };
 use rustyline::{DefaultEditor, error::ReadlineError};
@@ -82,17 +81,7 @@ struct Conversation<'m> {
 impl<'m> Conversation<'m> {
     fn new(chat: &Chat, model: &'m Model) -> anyhow::Result<Self> {
         let generation = &model.checkpoint.generation;
-        let format = match (generation.user_token_id, generation.assistant_token_id) {
-            (Some(user), Some(assistant)) => ChatFormat { user, assistant },
-            _ if model.checkpoint.family == Family::Baichuan2 => ChatFormat {
-                user: USER,
-                assistant: ASSISTANT,
-            },
-            _ => bail!(
-                "the chat format of this model is not known: its generation_config.json names no user_token_id and \
-                 assistant_token_id, and it is no Baichuan 2; `baichuan2 generate` continues any text"
-            ),
-        };
+        let format = model.chat_format()?;
         let context = chat.context.unwrap_or(model.checkpoint.config.context);
         // What the folder allows may be all of a small context.
         let recommended = generation

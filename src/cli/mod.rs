@@ -4,7 +4,9 @@ mod attention;
 mod chat;
 mod corpus;
 mod detokenize;
+mod export;
 mod fetch;
+mod finetune;
 mod generate;
 mod inspect;
 mod model;
@@ -46,6 +48,8 @@ enum Command {
     Detokenize(detokenize::Detokenize),
     TrainBpe(train_bpe::TrainBpe),
     Train(train::Train),
+    Finetune(finetune::Finetune),
+    Export(export::Export),
     Verify(verify::Verify),
     Inspect(inspect::Inspect),
     Fetch(fetch::Fetch),
@@ -64,6 +68,8 @@ pub fn run() -> ExitCode {
         Command::Detokenize(command) => command.run(),
         Command::TrainBpe(command) => command.run(),
         Command::Train(command) => command.run(),
+        Command::Finetune(command) => command.run(),
+        Command::Export(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Fetch(command) => command.run(),

@@ -3,9 +3,9 @@
 use anyhow::{Context, bail};
 use baichuan2::{
     bpe::Tokenizer,
-    checkpoint::{Checkpoint, Family, GenerationConfig},
+    checkpoint::{BESIDE_WEIGHTS, Checkpoint, Family, GenerationConfig},
     dtransformer::Decoder,
-    generation::Sampling,
+    generation::{Sampling, chat::ChatFormat},
 };
 use std::path::{Path, PathBuf};
 
@@ -68,6 +68,36 @@ impl Model {
         let bos = self.checkpoint.generation.bos_token_id;
         let bos = bos.or(self.tokenizer.as_ref().and_then(Tokenizer::bos));
         bos.filter(|_| self.add_bos_token.unwrap_or(by_default))
+    }
+
+    /// How conversations become ids, as `generation_config.json` says; of a Baichuan 2 it is known.
+    pub fn chat_format(&self) -> anyhow::Result<ChatFormat> {
+        let generation = &self.checkpoint.generation;
+        match (generation.user_token_id, generation.assistant_token_id) {
+            (Some(user), Some(assistant)) => Ok(ChatFormat { user, assistant }),
+            _ if self.checkpoint.family == Family::Baichuan2 => Ok(ChatFormat::default()),
+            _ => bail!(
+                "the chat format of this model is not known: its generation_config.json names no user_token_id and \
+                 assistant_token_id, and it is no Baichuan 2; `baichuan2 generate` continues any text"
+            ),
+        }
+    }
+
+    /// What lies beside the weights, and belongs into the folder of any model that is made of this one: configuration, tokenizer, code.
+    pub fn files(&self) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let is_one = |name: &str| BESIDE_WEIGHTS.contains(&name) || name.ends_with(".py");
+        let in_folder = || format!("{}: cannot be read", self.folder.display());
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).with_context(in_folder)? {
+            let path = entry.with_context(in_folder)?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if let Some(name) = name.filter(|name| is_one(name) && path.is_file()) {
+                let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+                files.push((name.to_owned(), bytes));
+            }
+        }
+        files.sort();
+        Ok(files)
     }
 
     /// The ids that end a text.

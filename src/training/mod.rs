@@ -11,6 +11,7 @@
 //! | its gradient, by hand, through every algorithm | [`backward`] |
 //! | clipping, AdamW, the learning rate | [`clip`], [`AdamW`], [`Schedule`] |
 //! | the loop, resumable to the bit | [`Trainer`], of a [`Recipe`] |
+//! | what a trained model learns from conversations | [`finetune`] |
 //! | the folder that other engines take | `export` |
 //! | what was learned, skill by skill | [`skills`] |
 
@@ -19,6 +20,7 @@ pub mod backward;
 pub mod corpus;
 #[cfg(feature = "files")]
 pub mod export;
+pub mod finetune;
 pub mod loss;
 mod parameters;
 mod recipe;

@@ -2,10 +2,12 @@
 
 use crate::{
     attention::Projection,
+    checkpoint::{Checkpoint, Item},
     dtransformer::{Config, DTransformer, Error, Parameter, ParameterSource},
     swiglu::SwiGlu,
+    tensor::ShapeError,
 };
-use ndarray::{Array1, Array2, ArrayView1, NdFloat};
+use ndarray::{Array1, Array2, ArrayView1, Axis, NdFloat};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -160,6 +162,23 @@ impl<A: NdFloat> Parameters<A> {
     }
 }
 
+impl Parameters<f32> {
+    /// Those of a checkpoint, widened to f32.
+    ///
+    /// # Errors
+    /// None is expected: a checkpoint that was opened has all of its parameters in their shapes.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self, ShapeError> {
+        let array = |item: Item<'_>| match item.tensor.shape() {
+            [_] => Ok(item.tensor.to_vector(item.name)?.insert_axis(Axis(0))),
+            _ => item.tensor.to_matrix(item.name),
+        };
+        Ok(Parameters {
+            config: checkpoint.config.clone(),
+            arrays: checkpoint.iter().map(array).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
 /// The arrays one after the other, in the order in which a decoder asks for them.
 struct Copies<'p, A>(std::slice::Iter<'p, Array2<A>>);
 
@@ -188,7 +207,7 @@ fn rows_and_columns(p: &Parameter) -> (usize, usize) {
 }
 
 /// A standard normal number (Box and Muller 1958).
-fn normal(random: &mut ChaCha8Rng) -> f64 {
+pub(super) fn normal(random: &mut ChaCha8Rng) -> f64 {
     use rand::RngExt;
     let (u, v): (f64, f64) = (1.0 - random.random::<f64>(), random.random());
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()

@@ -8,6 +8,8 @@
 //! | reference data | `BAICHUAN2_REFERENCE`, or `../shared/reference` |
 //! | SmolLM2-135M-Instruct, as `smollm2/convert.py` of the reference data makes it | `BAICHUAN2_SMOLLM2` |
 //! | a Python with the packages `sentencepiece` and `tokenizers` | `BAICHUAN2_PYTHON` |
+//! | a Python with `torch` and `transformers`; gigabytes, so that its absence is never a failure | `BAICHUAN2_TORCH_PYTHON` |
+//! | the same with `peft`, too | `BAICHUAN2_PEFT_PYTHON` |
 
 mod checkpoint;
 mod live;
@@ -17,6 +19,7 @@ mod reference;
 mod smollm2;
 mod stories;
 mod tokenizer;
+mod torch;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         smollm2::trials(),
         live::trials(),
         origin::trials(),
+        torch::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -46,6 +50,8 @@ pub enum Data {
     Reference(&'static str),
     /// A file, folder or program that an environment variable names.
     Env(&'static str),
+    /// A Python with `torch` that an environment variable names; nothing requires it.
+    Torch(&'static str),
 }
 
 impl Data {
@@ -53,14 +59,14 @@ impl Data {
     fn variable(self) -> &'static str {
         match self {
             Data::Reference(_) => "BAICHUAN2_REFERENCE",
-            Data::Env(name) => name,
+            Data::Env(name) | Data::Torch(name) => name,
         }
     }
 
     fn find(self) -> Option<PathBuf> {
         match self {
             Data::Reference(path) => reference::reference(path),
-            Data::Env(name) => std::env::var_os(name)
+            Data::Env(name) | Data::Torch(name) => std::env::var_os(name)
                 .map(PathBuf::from)
                 .filter(|path| path.exists()),
         }
@@ -82,7 +88,9 @@ pub fn needs<const N: usize>(data: [Data; N], name: &str, test: fn([&Path; N])) 
     let cure = format!("set {}", Vec::from_iter(variables).join(", "));
     let why =
         format!("its data is not here: {cure} to where it lies (see tests/reference/main.rs)");
-    let required = std::env::var_os("BAICHUAN2_REQUIRE_REFERENCE").is_some_and(|v| v == "1");
+    let may_be_absent = data.iter().all(|data| matches!(data, Data::Torch(_)));
+    let required =
+        !may_be_absent && std::env::var_os("BAICHUAN2_REQUIRE_REFERENCE").is_some_and(|v| v == "1");
     Trial::test(name, move || Err(Failed::from(why)))
         .with_kind(cure)
         .with_ignored_flag(!required)

@@ -11,6 +11,7 @@ mod error;
 
 pub use error::HubError;
 
+use super::BESIDE_WEIGHTS;
 use hf_hub::{
     Cache, Repo, RepoType,
     api::{
@@ -426,14 +427,6 @@ fn check(file: &RemoteFile, got: &Path) -> Result<(), HubError> {
 
 /// The files that a checkpoint needs: nothing executable, and one form of the weights.
 fn needed(siblings: Vec<Sibling>) -> Vec<Sibling> {
-    const BESIDE: [&str; 6] = [
-        "config.json",
-        "generation_config.json",
-        "tokenizer.model",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-    ];
     let is = |name: &str, stem: &str, end: &str| {
         let rest = name.strip_prefix(stem);
         let rest = rest.and_then(|rest| rest.strip_suffix(end));
@@ -457,7 +450,7 @@ fn needed(siblings: Vec<Sibling>) -> Vec<Sibling> {
     let mut files = siblings;
     files.retain(|file| {
         let name = file.rfilename.as_str();
-        is_plain(name) && (BESIDE.contains(&name) || is_weight(name))
+        is_plain(name) && (BESIDE_WEIGHTS.contains(&name) || is_weight(name))
     });
     files
 }
