@@ -2,6 +2,7 @@
 
 mod attention;
 mod chat;
+mod checkpoints;
 mod corpus;
 mod detokenize;
 mod fetch;

@@ -13,12 +13,14 @@
 //! | the loop, resumable to the bit | [`Trainer`], of a [`Recipe`] |
 //! | the folder that other engines take | `export` |
 //! | what was learned, skill by skill | [`skills`] |
+//! | the loss on held-out text, beside what the text itself costs | [`held_out`] |
 
 mod adamw;
 pub mod backward;
 pub mod corpus;
 #[cfg(feature = "files")]
 pub mod export;
+pub mod held_out;
 pub mod loss;
 mod parameters;
 mod recipe;
