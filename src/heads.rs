@@ -304,15 +304,22 @@ impl Probe for Scorer<'_> {
     }
 }
 
-/// The first of a head's scores along a run that is at least half of the last: where the head may be said to have formed. Nothing where there are none.
+/// Which of a head's scores along a run is the first that is at least half of the last: where the head may be said to have formed.
+///
+/// Nothing for a head whose last score is less than twice what it would have by `chance`: such a head has not formed, and half of its score is no more than
+/// what every head has from the start.
 ///
 /// ```
 /// use baichuan2::heads::formed;
-/// assert_eq!(formed(&[0.01, 0.02, 0.4, 0.3, 0.7]), Some(2));
+/// assert_eq!(formed(&[0.01, 0.02, 0.4, 0.3, 0.7], 0.01), Some(2));
+/// assert_eq!(formed(&[0.01, 0.01, 0.015], 0.01), None);
 /// ```
-pub fn formed(scores: &[f64]) -> Option<usize> {
-    let half = scores.last()? / 2.0;
-    scores.iter().position(|&score| score >= half)
+pub fn formed(scores: &[f64], chance: f64) -> Option<usize> {
+    let last = *scores.last()?;
+    if last < 2.0 * chance {
+        return None;
+    }
+    scores.iter().position(|&score| score >= last / 2.0)
 }
 
 #[cfg(test)]
@@ -323,7 +330,7 @@ mod tests {
         testing::byte_tokenizer,
         training::Parameters,
     };
-    use ndarray::{Array2, arr2};
+    use ndarray::{Array2, arr2, s};
 
     const N: usize = 10;
 

@@ -312,7 +312,7 @@ impl Evaluate {
                 self.models[i + 1].display()
             );
         }
-        let blocks = (first.len() - 1) / width + 1 - bins;
+        let blocks = ((first.len() - 1) / width + 1).saturating_sub(bins);
         ensure!(
             blocks > 1,
             "the text has {} tokens, but two blocks of {width} at {bins} places each take {}; give more text, or fewer --times",

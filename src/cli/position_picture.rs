@@ -166,8 +166,12 @@ fn draw(curves: &[Curve], svg: &mut String) -> Result<(), impl Display + use<>> 
     let high = all()
         .map(|bin| bin.loss + bin.error)
         .fold(f64::NEG_INFINITY, f64::max);
+    // Above them there is room for the legend, which must not lie on a curve.
     let room = 0.08 * (high - low).max(1e-3);
-    let (low, high) = ((low - room).max(0.0), high + room);
+    let (low, high) = (
+        (low - room).max(0.0),
+        high + room * (1 + curves.len()) as f64,
+    );
     let end = all().map(|bin| bin.last).max().unwrap_or(1) as f64;
     let root = SVGBackend::with_string(svg, (900, 520)).into_drawing_area();
     root.fill(&WHITE)?;
@@ -201,8 +205,8 @@ fn draw(curves: &[Curve], svg: &mut String) -> Result<(), impl Display + use<>> 
         ))?;
         let style = TextStyle::from(("sans-serif", 13)).color(&grey);
         let style = style.pos(Pos::new(HPos::Left, VPos::Bottom));
-        let text = format!(" trained on {length}");
-        chart.draw_series([Text::new(text, (x, low), style)])?;
+        let at = (x + 0.006 * end, low + 0.01 * (high - low));
+        chart.draw_series([Text::new(format!("trained on {length}"), at, style)])?;
     }
     for (i, curve) in curves.iter().enumerate() {
         let color = COLORS[i % COLORS.len()];
