@@ -42,11 +42,31 @@ pub fn tokens(folder: &Path) -> Option<u64> {
     name.strip_prefix("tokens-")?.parse().ok()
 }
 
-/// The model, and the tokenizer beside it or beside its checkpoints.
+/// A model, and the tokenizer beside it or beside its checkpoints.
+pub struct Opened {
+    pub decoder: Decoder,
+    pub tokenizer: Tokenizer,
+    /// What ends a text: `</s>`, or what the model's configuration names.
+    end: Option<u32>,
+}
+
+impl Opened {
+    /// The token that ends a text.
+    ///
+    /// # Errors
+    /// Neither the tokenizer nor the configuration has one.
+    pub fn end(&self) -> anyhow::Result<u32> {
+        self.end.context(
+            "the tokenizer has no </s> to end a text with, and config.json names no eos_token_id",
+        )
+    }
+}
+
+/// Opens a checkpoint of a run, or the run itself.
 ///
 /// # Errors
 /// A model or a tokenizer that cannot be opened, or that do not belong together.
-pub fn open(model: &Path, run: &Path) -> anyhow::Result<(Decoder, Tokenizer)> {
+pub fn open(model: &Path, run: &Path) -> anyhow::Result<Opened> {
     let checkpoint = Checkpoint::open(model)?;
     let beside = checkpoint.tokenizer.clone();
     let tokenizer = Tokenizer::open(beside.unwrap_or_else(|| run.to_owned()))?;
@@ -57,7 +77,12 @@ pub fn open(model: &Path, run: &Path) -> anyhow::Result<(Decoder, Tokenizer)> {
             checkpoint.config.vocab_size
         );
     }
-    Ok((checkpoint.decoder()?, tokenizer))
+    let named = checkpoint.generation.eos_token_ids.first().copied();
+    Ok(Opened {
+        decoder: checkpoint.decoder()?,
+        end: tokenizer.eos().or(named),
+        tokenizer,
+    })
 }
 
 /// What to call each model: its last name, or how many tokens it has seen; of those of the same name, the path.

@@ -1,7 +1,7 @@
 //! `baichuan2 evaluate`: the loss of models on text that was held out.
 
 use super::{
-    checkpoints,
+    checkpoints::{self, Opened},
     output::Outputs,
     position_picture::{self, Curve},
     read_text,
@@ -11,7 +11,6 @@ use super::{
 use anyhow::{Context, bail, ensure};
 use baichuan2::{
     bpe::Tokenizer,
-    dtransformer::Decoder,
     training::{
         corpus::{Corpus, Document, Kind, Split},
         held_out::{Tally, by_position, ids_needed, packed, read},
@@ -27,7 +26,7 @@ use std::{
 
 /// Measure the loss of models on text they never saw: the held-out part of the built-in corpus, or a text of your own
 ///
-/// Each document is read alone, from its beginning, after the `</s>` that ends another; its own `</s>` is predicted too. So the loss can be held against
+/// Each document is read alone, from its beginning, after the token that ends another; its own end is predicted too. So the loss can be held against
 /// what the document itself costs: `own` is the loss of a reader who knows how the corpus is made and that these documents are held out; none reads better
 /// on average, but where a story can be told in two ways the figure is only a bound. Which items are held out no training text tells: `untold` is the loss
 /// of a reader who knows all but that, and 1.00 in its last column is what a model can hope for.
@@ -175,21 +174,21 @@ impl Evaluate {
     }
 
     fn by_document(&self) -> anyhow::Result<()> {
-        let mut held: Option<Vec<Held>> = None;
-        let mut measured = Vec::new();
+        let mut folders = Vec::new();
         for run in &self.models {
-            let folders = match self.checkpoints {
-                true => checkpoints::of_run(run)?,
-                false => vec![run.clone()],
-            };
-            for folder in folders {
-                let (decoder, tokenizer, eos) = open(&folder, run)?;
-                if held.is_none() {
-                    held = Some(self.documents(&tokenizer)?);
-                }
-                let held = held.as_deref().unwrap_or_default();
-                measured.push(measure(folder, &decoder, &tokenizer, eos, held)?);
+            match self.checkpoints {
+                true => folders.extend(checkpoints::of_run(run)?.into_iter().map(|at| (at, run))),
+                false => folders.push((run.clone(), run)),
             }
+        }
+        // All are opened before any is measured, which takes its time.
+        let opened = folders.iter().map(|(folder, run)| open(folder, run));
+        let opened: Vec<Ready> = opened.collect::<anyhow::Result<_>>()?;
+        let first = opened.first().context("no model")?;
+        let held = self.documents(&first.opened.tokenizer)?;
+        let mut measured = Vec::new();
+        for ((folder, _), ready) in folders.into_iter().zip(opened) {
+            measured.push(measure(folder, &ready, &held)?);
         }
         let mut out = anstream::stdout().lock();
         if self.json {
@@ -291,8 +290,10 @@ impl Evaluate {
 
     fn by_position(&self, outputs: &Outputs) -> anyhow::Result<()> {
         let models = self.models.iter().map(|folder| open(folder, folder));
-        let models: Vec<_> = models.collect::<anyhow::Result<_>>()?;
-        let longest = models.iter().map(|(decoder, ..)| decoder.config().context);
+        let models: Vec<Ready> = models.collect::<anyhow::Result<_>>()?;
+        let longest = models
+            .iter()
+            .map(|ready| ready.opened.decoder.config().context);
         let length = longest
             .max()
             .unwrap_or(0)
@@ -321,7 +322,8 @@ impl Evaluate {
         );
         let mut curves = Vec::new();
         let names = checkpoints::names(&self.models);
-        for ((folder, name), (decoder, ..)) in self.models.iter().zip(names).zip(&models) {
+        for ((folder, name), ready) in self.models.iter().zip(names).zip(&models) {
+            let decoder = &ready.opened.decoder;
             let bar = spinner("reading the text at every position");
             let losses = by_position(decoder, first, width, bins, blocks)
                 .with_context(|| folder.display().to_string())?;
@@ -361,12 +363,8 @@ impl Evaluate {
     }
 
     /// Packed text for each model, enough for the bins.
-    fn packed(
-        &self,
-        models: &[(Decoder, Tokenizer, u32)],
-        width: usize,
-    ) -> anyhow::Result<Vec<Vec<u32>>> {
-        let Some((_, tokenizer, _)) = models.first() else {
+    fn packed(&self, models: &[Ready], width: usize) -> anyhow::Result<Vec<Vec<u32>>> {
+        let Some(first) = models.first() else {
             return Ok(Vec::new());
         };
         let of_a_bin = match (self.tokens, &self.text) {
@@ -377,12 +375,13 @@ impl Evaluate {
         let needed = ids_needed(width, self.bins, of_a_bin.div_ceil(width).max(2));
         let (mut documents, mut found) = (Vec::new(), 1);
         self.each_document(|text, _| {
-            found += tokenizer.encode(&text).len() + 1;
+            found += first.opened.tokenizer.encode(&text).len() + 1;
             documents.push(text);
             found < needed
         })?;
-        let texts = models.iter().map(|(_, tokenizer, eos)| {
-            let mut ids = packed(documents.iter().map(String::as_str), tokenizer, *eos);
+        let texts = models.iter().map(|Ready { opened, end }| {
+            let documents = documents.iter().map(String::as_str);
+            let mut ids = packed(documents, &opened.tokenizer, *end);
             ids.truncate(needed);
             ids
         });
@@ -390,29 +389,24 @@ impl Evaluate {
     }
 }
 
-/// The model, its tokenizer, and what ends a text.
-fn open(model: &Path, run: &Path) -> anyhow::Result<(Decoder, Tokenizer, u32)> {
-    let (decoder, tokenizer) =
-        checkpoints::open(model, run).with_context(|| model.display().to_string())?;
-    let eos = tokenizer.eos().with_context(|| {
-        format!(
-            "{}: the tokenizer has no </s> to end a text with",
-            model.display()
-        )
-    })?;
-    Ok((decoder, tokenizer, eos))
+/// A model, and what ends a text.
+struct Ready {
+    opened: Opened,
+    end: u32,
 }
 
-fn measure(
-    folder: PathBuf,
-    decoder: &Decoder,
-    tokenizer: &Tokenizer,
-    eos: u32,
-    held: &[Held],
-) -> anyhow::Result<Model> {
+fn open(model: &Path, run: &Path) -> anyhow::Result<Ready> {
+    let name = || model.display().to_string();
+    let opened = checkpoints::open(model, run).with_context(name)?;
+    let end = opened.end().with_context(name)?;
+    Ok(Ready { opened, end })
+}
+
+fn measure(folder: PathBuf, ready: &Ready, held: &[Held]) -> anyhow::Result<Model> {
+    let (decoder, tokenizer) = (&ready.opened.decoder, &ready.opened.tokenizer);
     let bar = spinner("reading");
     let texts: Vec<String> = held.iter().map(|held| held.text.clone()).collect();
-    let readings = read(decoder, tokenizer, eos, &texts);
+    let readings = read(decoder, tokenizer, ready.end, &texts);
     let readings = readings.with_context(|| folder.display().to_string())?;
     bar.finish_and_clear();
     let mut all = Measured::default();

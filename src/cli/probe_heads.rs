@@ -1,13 +1,12 @@
 //! `baichuan2 probe-heads`: what the heads of a model look at, and since when.
 
 use super::{
-    checkpoints,
+    checkpoints::{self, Opened},
     trace::{lines, table},
     train::spinner,
 };
 use anyhow::{Context, ensure};
 use baichuan2::{
-    bpe::Tokenizer,
     dtransformer::Decoder,
     heads::{Behaviour, Head, HeadScores, Repeated, formed},
     training::{
@@ -96,9 +95,9 @@ impl ProbeHeads {
         };
         // The last of a run is the run itself, or its last checkpoint.
         let last = along.last().map_or(&self.model, |last| &last.folder);
-        let (decoder, tokenizer) = checkpoints::open(last, &self.model).with_context(name)?;
-        let n = self.length(&decoder)?;
-        let scores = self.scores(&decoder, &tokenizer).with_context(name)?;
+        let opened = checkpoints::open(last, &self.model).with_context(name)?;
+        let n = self.length(&opened.decoder)?;
+        let scores = self.scores(&opened).with_context(name)?;
 
         let mut out = anstream::stdout().lock();
         if self.json {
@@ -125,10 +124,11 @@ impl ProbeHeads {
         Ok(n)
     }
 
-    fn scores(&self, decoder: &Decoder, tokenizer: &Tokenizer) -> anyhow::Result<HeadScores> {
-        let n = self.length(decoder)?;
-        let vocab_size = decoder.config().vocab_size;
-        let sequences = Repeated::draw(tokenizer, vocab_size, n, self.sequences, self.seed)?;
+    fn scores(&self, opened: &Opened) -> anyhow::Result<HeadScores> {
+        let (decoder, lead) = (&opened.decoder, opened.end()?);
+        let (count, n) = (self.sequences, self.length(decoder)?);
+        let vocabulary = opened.tokenizer.vocabulary();
+        let sequences = Repeated::draw(vocabulary, lead, n, count, self.seed)?;
         Ok(HeadScores::of(decoder, &sequences)?)
     }
 
@@ -146,9 +146,9 @@ impl ProbeHeads {
     }
 
     fn at(&self, folder: &Path, probes: &[Item]) -> anyhow::Result<Measured> {
-        let (decoder, tokenizer) = checkpoints::open(folder, &self.model)?;
-        let scores = self.scores(&decoder, &tokenizer)?;
-        let accuracy = match accuracy(&decoder, &tokenizer, probes) {
+        let opened = checkpoints::open(folder, &self.model)?;
+        let scores = self.scores(&opened)?;
+        let accuracy = match accuracy(&opened.decoder, &opened.tokenizer, probes) {
             Ok(share) => Some(share),
             Err(SkillError::NoBoundary { .. }) => None,
             Err(error) => return Err(error.into()),
@@ -156,7 +156,7 @@ impl ProbeHeads {
         Ok(Measured {
             folder: folder.to_owned(),
             scores,
-            loss: held_out_loss(&decoder, &tokenizer, self.seed)?,
+            loss: held_out_loss(&opened, self.seed)?,
             accuracy,
         })
     }
@@ -323,10 +323,8 @@ fn followed(n: usize, scores: &HeadScores, along: &[Measured]) -> String {
 }
 
 /// Nats a token on held-out text of the built-in corpus, each document alone.
-fn held_out_loss(decoder: &Decoder, tokenizer: &Tokenizer, seed: u64) -> anyhow::Result<f64> {
-    let eos = tokenizer
-        .eos()
-        .context("the tokenizer has no </s> to end a text with")?;
+fn held_out_loss(opened: &Opened, seed: u64) -> anyhow::Result<f64> {
+    let (decoder, tokenizer) = (&opened.decoder, &opened.tokenizer);
     let mut tokens = 0;
     let texts: Vec<String> = Corpus::of(seed, Split::Validation)
         .map(|document| document.text)
@@ -337,7 +335,7 @@ fn held_out_loss(decoder: &Decoder, tokenizer: &Tokenizer, seed: u64) -> anyhow:
         })
         .collect();
     let mut tally = Tally::default();
-    for reading in read(decoder, tokenizer, eos, &texts)? {
+    for reading in read(decoder, tokenizer, opened.end()?, &texts)? {
         tally.add(&reading);
     }
     Ok(tally.loss())

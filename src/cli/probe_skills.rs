@@ -62,11 +62,10 @@ impl ProbeSkills {
             };
             for model in models {
                 let in_model = || model.display().to_string();
-                let (decoder, tokenizer) =
-                    checkpoints::open(&model, folder).with_context(in_model)?;
+                let opened = checkpoints::open(&model, folder).with_context(in_model)?;
                 let accuracies = skills
                     .iter()
-                    .map(|(_, probes)| accuracy(&decoder, &tokenizer, probes));
+                    .map(|(_, probes)| accuracy(&opened.decoder, &opened.tokenizer, probes));
                 let accuracies: Vec<f64> = accuracies
                     .collect::<Result<_, _>>()
                     .with_context(in_model)?;
