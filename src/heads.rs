@@ -21,12 +21,13 @@
 //! A score says where a head looks, not what it does with what it finds there.
 
 use crate::{
+    alibi,
     bpe::{Kind, Vocabulary},
-    dtransformer::{self, DTransformer},
+    dtransformer::{self, DTransformer, Position},
     probe::{LayerSite, Probe, Site},
     tensor::LinearMap,
 };
-use ndarray::{Array3, ArrayView2, ArrayViewD, Axis, Ix3};
+use ndarray::{Array2, Array3, ArrayView2, ArrayViewD, Axis, Ix3};
 use rand::{SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use std::fmt;
@@ -96,15 +97,23 @@ impl Behaviour {
         weights.sum::<f64>() / (2 * n + 1 - first) as f64
     }
 
-    /// The score of a head that looks at all tokens up to itself alike: what a score must be well above to mean anything.
+    /// The score of a head that cannot tell tokens apart: it looks at all up to itself alike or, with linear biases, by its `slope` alone, at the token $d$
+    /// before with a weight like $e^{-md}$. What a score must be well above to mean anything.
     ///
     /// ```
-    /// let chance = baichuan2::heads::Behaviour::Induction.by_chance(2);
-    /// assert_eq!(chance, (1.0 / 4.0 + 1.0 / 5.0) / 2.0);
+    /// use baichuan2::heads::Behaviour;
+    /// let alike = Behaviour::Induction.by_chance(2, 0.0);
+    /// assert_eq!(alike, (1.0 / 4.0 + 1.0 / 5.0) / 2.0);
+    /// // Of the 13B's steepest slopes a head looks near from its first step.
+    /// assert!(Behaviour::Previous.by_chance(50, 0.5) > 0.23);
     /// ```
-    pub fn by_chance(self, n: usize) -> f64 {
+    pub fn by_chance(self, n: usize, slope: f64) -> f64 {
+        let weight = |distance: usize| (-slope * distance as f64).exp();
         let first = if self.needs_a_copy() { n + 1 } else { 1 };
-        let weights = (first..=2 * n).map(|i| 1.0 / (i + 1) as f64);
+        let weights = (first..=2 * n).map(|i| {
+            let all: f64 = (0..=i).map(weight).sum();
+            weight(i - self.key(i, n)) / all
+        });
         weights.sum::<f64>() / (2 * n + 1 - first) as f64
     }
 }
@@ -220,6 +229,8 @@ impl fmt::Display for Head {
 pub struct HeadScores {
     /// `[layers, heads, 5]`, in the order of [`Behaviour::ALL`].
     scores: Array3<f64>,
+    /// `[heads, 5]`, the same in all layers.
+    chance: Array2<f64>,
 }
 
 impl HeadScores {
@@ -240,17 +251,27 @@ impl HeadScores {
             config.num_attention_heads,
             Behaviour::ALL.len(),
         );
+        let share = 1.0 / sequences.len() as f64;
+        let slopes = match config.position {
+            Position::Alibi => alibi::slopes(shape.1),
+            Position::Rope { .. } => vec![0.0; shape.1],
+        };
         let mut scores = Array3::zeros(shape);
+        let mut chance = Array2::zeros((shape.1, shape.2));
         for sequence in sequences {
+            for ((head, behaviour), chance) in chance.indexed_iter_mut() {
+                let by_chance = Behaviour::ALL[behaviour].by_chance(sequence.n, slopes[head]);
+                *chance += share * by_chance;
+            }
             let mut scorer = Scorer {
                 n: sequence.n,
-                share: 1.0 / sequences.len() as f64,
+                share,
                 scores: &mut scores,
             };
             let ids = sequence.ids();
             decoder.forward_last(ids, &mut decoder.new_cache_of(ids.len()), Some(&mut scorer))?;
         }
-        Ok(HeadScores { scores })
+        Ok(HeadScores { scores, chance })
     }
 
     /// All heads, layer by layer.
@@ -264,6 +285,11 @@ impl HeadScores {
         self.scores
             .get([head.layer, head.head, behaviour as usize])
             .copied()
+    }
+
+    /// What the score would be of a head in this place that cannot tell tokens apart: see [`Behaviour::by_chance`].
+    pub fn by_chance(&self, head: Head, behaviour: Behaviour) -> Option<f64> {
+        self.chance.get([head.head, behaviour as usize]).copied()
     }
 
     /// The heads by one score, the highest first.
@@ -302,8 +328,8 @@ impl Probe for Scorer<'_> {
 
 /// Which of a head's scores along a run is the first that is at least half of the last: where the head may be said to have formed.
 ///
-/// Nothing for a head whose last score is less than twice what it would have by `chance`: such a head has not formed, and half of its score is no more than
-/// what every head has from the start.
+/// Nothing for a head whose last score is less than twice what it would have by `chance`: such a head has not formed, and half of its score is less than what
+/// a head in its place has from the start.
 ///
 /// ```
 /// use baichuan2::heads::formed;
@@ -321,19 +347,17 @@ pub fn formed(scores: &[f64], chance: f64) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        dtransformer::{Config, Position},
-        testing::byte_tokenizer,
-        training::Parameters,
-    };
-    use ndarray::{Array2, arr2, s};
+    use crate::{dtransformer::Config, testing::byte_tokenizer, training::Parameters};
+    use ndarray::{arr2, s};
 
     const N: usize = 10;
 
-    /// One layer whose heads each look a fixed number of tokens back, whatever the tokens are: keys are all the same, and queries too, but turned so that
-    /// rotary embedding makes the product largest at that distance.
-    fn looking_back(distances: &[usize]) -> DTransformer<f32, Array2<f32>> {
-        let heads = distances.len();
+    /// A decoder of one layer whose queries and keys are those of `w_pack: [6 heads, 2]` for a stream that is 1 everywhere.
+    fn decoder(
+        heads: usize,
+        position: Position,
+        w_pack: &Array2<f32>,
+    ) -> DTransformer<f32, Array2<f32>> {
         let config = Config {
             vocab_size: 40,
             hidden_size: 2,
@@ -343,32 +367,38 @@ mod tests {
             num_key_value_heads: heads,
             head_dim: 2,
             rms_norm_eps: 1e-6,
-            position: Position::Rope { base: 1e4 },
+            position,
             context: 4,
             norm_head: false,
             tie_word_embeddings: false,
             packed_qkv: true,
         };
         let mut parameters = Parameters::zeros(&config);
-        for ((parameter, _), array) in Parameters::<f32>::zeros(&config)
-            .named()
-            .zip(&mut parameters.arrays)
-        {
+        for (parameter, array) in config.parameters().iter().zip(&mut parameters.arrays) {
             if parameter.name.ends_with("W_pack.weight") {
-                for (h, &distance) in distances.iter().enumerate() {
-                    // A pair turns by one radian a token, and does not come near the same angle within the sequence.
-                    let (sin, cos) = (-(distance as f32)).sin_cos();
-                    let q = arr2(&[[cos, 0.0], [sin, 0.0]]) * 4000.0;
-                    let k = arr2(&[[1.0, 0.0], [0.0, 0.0]]);
-                    array.slice_mut(s![2 * h..2 * h + 2, ..]).assign(&q);
-                    let from = 2 * (heads + h);
-                    array.slice_mut(s![from..from + 2, ..]).assign(&k);
-                }
+                array.assign(w_pack);
             } else {
                 array.fill(1.0);
             }
         }
         parameters.decoder().unwrap()
+    }
+
+    /// One layer whose heads each look a fixed number of tokens back, whatever the tokens are: keys are all the same, and queries too, but turned so that
+    /// rotary embedding makes the product largest at that distance.
+    fn looking_back(distances: &[usize]) -> DTransformer<f32, Array2<f32>> {
+        let heads = distances.len();
+        let mut w_pack = Array2::zeros((6 * heads, 2));
+        for (h, &distance) in distances.iter().enumerate() {
+            // A pair turns by one radian a token, and does not come near the same angle within the sequence.
+            let (sin, cos) = (-(distance as f32)).sin_cos();
+            let q = arr2(&[[cos, 0.0], [sin, 0.0]]) * 4000.0;
+            let k = arr2(&[[1.0, 0.0], [0.0, 0.0]]);
+            w_pack.slice_mut(s![2 * h..2 * h + 2, ..]).assign(&q);
+            let from = 2 * (heads + h);
+            w_pack.slice_mut(s![from..from + 2, ..]).assign(&k);
+        }
+        decoder(heads, Position::Rope { base: 1e4 }, &w_pack)
     }
 
     fn sequences() -> Vec<Repeated> {
@@ -403,6 +433,25 @@ mod tests {
         assert_eq!(scores.get(Head { layer: 1, head: 0 }, Behaviour::Own), None);
     }
 
+    /// Catches: the slope of another head; a bias that grows the other way; chances of all positions alike where there is a bias.
+    #[test]
+    fn heads_without_queries_and_keys_score_by_chance() {
+        let nothing = Array2::zeros((36, 2));
+        for position in [Position::Alibi, Position::Rope { base: 1e4 }] {
+            let scores = HeadScores::of(&decoder(6, position, &nothing), &sequences()).unwrap();
+            for head in scores.heads() {
+                for behaviour in Behaviour::ALL {
+                    let score = scores.get(head, behaviour).unwrap();
+                    let chance = scores.by_chance(head, behaviour).unwrap();
+                    assert!(
+                        (score - chance).abs() < 1e-6,
+                        "{head}, {behaviour}: {score} {chance}"
+                    );
+                }
+            }
+        }
+    }
+
     /// Catches: the lead as a query; the first copy asked for what it cannot find; the second copy's first token asked for the lead.
     #[test]
     fn each_weight_counts_for_one_score() {
@@ -433,7 +482,7 @@ mod tests {
                 "{behaviour}: {score} {expected}"
             );
             let alike = Array2::from_shape_fn((7, 7), |(i, _)| 1.0 / (i + 1) as f32);
-            let chance = behaviour.by_chance(n) - behaviour.score(alike.view(), n);
+            let chance = behaviour.by_chance(n, 0.0) - behaviour.score(alike.view(), n);
             assert!(chance.abs() < 1e-7, "{behaviour}");
         }
     }

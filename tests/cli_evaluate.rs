@@ -461,7 +461,7 @@ fn probe_heads_follows_heads_through_training() {
         );
         assert_eq!(followed["scores"].as_array().unwrap().len(), 3);
         assert_eq!(followed["scores"][2], best["score"]);
-        let chance = report["chance"][behaviour].as_f64().unwrap();
+        let chance = best["chance"].as_f64().unwrap();
         if best["score"].as_f64().unwrap() < 2.0 * chance {
             not_formed += 1;
             assert!(followed["formed"].is_null(), "{followed}");

@@ -19,6 +19,7 @@ use baichuan2::{
 use clap::builder::RangedU64ValueParser;
 use serde_json::json;
 use std::{
+    collections::BTreeSet,
     f64::consts::LN_2,
     io::Write,
     path::{Path, PathBuf},
@@ -220,13 +221,16 @@ impl Evaluate {
                 writeln!(out, "\n{}", kinds(&name, model))?;
             }
         }
-        for model in measured.iter().filter(|model| model.all.tally.longer > 0) {
+        // Once for all models and checkpoints of one length.
+        let longer = measured.iter().filter(|model| model.all.tally.longer > 0);
+        let longer: BTreeSet<_> = longer
+            .map(|model| (model.context, model.all.tally.longer))
+            .collect();
+        for (context, documents) in longer {
             eprintln!(
-                "{}: {} of {} documents are longer than the {} tokens it was trained on at a time, and were read in windows of so many, each half a window on",
-                model.folder.display(),
-                model.all.tally.longer,
-                model.all.tally.documents,
-                model.context,
+                "{documents} of {} documents are longer than the {context} tokens trained on at a time, and were read in windows of so many, each half \
+                 a window on",
+                held.len(),
             );
         }
         Ok(())

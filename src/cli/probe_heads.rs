@@ -26,7 +26,7 @@ use std::{
 ///
 /// A score is the mean attention weight on one place: `previous` on the token before; `induction` on what followed this token the last time; `duplicate` on
 /// this token where it stood before; `first` on the first token of all, where attention goes that has nothing to find; `own` on the token itself. `chance` is
-/// the score of a head that looks at everything alike.
+/// the score of a head that looks at everything alike; a head with linear biases looks near from its first step, and has a chance by its slope.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -104,9 +104,9 @@ impl ProbeHeads {
             writeln!(out, "{:#}", self.report(n, &scores, &along))?;
             return Ok(());
         }
-        writeln!(out, "{}\n\n{}", self.all(n, &scores), self.best(n, &scores))?;
+        writeln!(out, "{}\n\n{}", self.all(n, &scores), self.best(&scores))?;
         if self.checkpoints {
-            writeln!(out, "\n{}", followed(n, &scores, &along))?;
+            writeln!(out, "\n{}", followed(&scores, &along))?;
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ impl ProbeHeads {
         let names = Behaviour::ALL.map(|behaviour| behaviour.to_string());
         let mut table = table(Vec::from_iter(["head".to_owned()].into_iter().chain(names)));
         let numbers = |of: &dyn Fn(Behaviour) -> f64| Behaviour::ALL.map(|b| score(of(b)));
-        let chance = numbers(&|behaviour| behaviour.by_chance(n));
+        let chance = numbers(&|behaviour| behaviour.by_chance(n, 0.0));
         table.add_row(["chance".to_owned()].into_iter().chain(chance));
         for head in self.chosen(scores) {
             let of_head = numbers(&|b| scores.get(head, b).unwrap_or(f64::NAN));
@@ -189,17 +189,16 @@ impl ProbeHeads {
     }
 
     /// The best heads of each kind.
-    fn best(&self, n: usize, scores: &HeadScores) -> String {
+    fn best(&self, scores: &HeadScores) -> String {
         let best = Behaviour::ALL.map(|behaviour| {
             let ranking = scores.ranking(behaviour);
             let heads = ranking.iter().take(self.top.unwrap_or(1));
-            let heads = heads.map(|&(head, value)| format!("{head} ({})", score(value)));
-            format!(
-                "{:<25}{}; by chance {}",
-                told(behaviour),
-                heads.collect::<Vec<_>>().join(", "),
-                score(behaviour.by_chance(n))
-            )
+            let heads = heads.map(|&(head, value)| {
+                let chance = scores.by_chance(head, behaviour).unwrap_or(f64::NAN);
+                format!("{head} ({}, by chance {})", score(value), score(chance))
+            });
+            let heads: Vec<String> = heads.collect();
+            format!("{:<25}{}", told(behaviour), heads.join(", "))
         });
         best.join("\n")
     }
@@ -209,16 +208,17 @@ impl ProbeHeads {
             let named = Behaviour::ALL.map(|b| (b.to_string(), json!(scores.get(head, b))));
             serde_json::Map::from_iter(named)
         };
-        let chance = Behaviour::ALL.map(|b| (b.to_string(), json!(b.by_chance(n))));
+        let chance = Behaviour::ALL.map(|b| (b.to_string(), json!(b.by_chance(n, 0.0))));
         let heads = self.chosen(scores).into_iter().map(
             |head| json!({ "layer": head.layer, "head": head.head, "scores": of(scores, head) }),
         );
         let best = Behaviour::ALL.map(|behaviour| {
             let ranking = scores.ranking(behaviour);
             let heads = ranking.iter().take(self.top.unwrap_or(1));
-            let heads = heads.map(
-                |(head, score)| json!({ "layer": head.layer, "head": head.head, "score": score }),
-            );
+            let heads = heads.map(|&(head, score)| {
+                let chance = scores.by_chance(head, behaviour);
+                json!({ "layer": head.layer, "head": head.head, "score": score, "chance": chance })
+            });
             (behaviour.to_string(), heads.collect())
         });
         let mut report = json!({
@@ -246,7 +246,8 @@ impl ProbeHeads {
             report["checkpoints"] = all.collect();
             let formed = FOLLOWED.into_iter().filter_map(|behaviour| {
                 let (head, series) = series(behaviour, scores, along)?;
-                let at = formed(&series, behaviour.by_chance(n)).and_then(|at| along.get(at));
+                let chance = scores.by_chance(head, behaviour)?;
+                let at = formed(&series, chance).and_then(|at| along.get(at));
                 let formed = json!({
                     "layer": head.layer,
                     "head": head.head,
@@ -275,7 +276,7 @@ fn series(
 }
 
 /// A checkpoint a line, and when each head formed.
-fn followed(n: usize, scores: &HeadScores, along: &[Measured]) -> String {
+fn followed(scores: &HeadScores, along: &[Measured]) -> String {
     let folders: Vec<PathBuf> = along.iter().map(|at| at.folder.clone()).collect();
     let names = checkpoints::names(&folders);
     let all: Vec<_> = FOLLOWED
@@ -301,7 +302,8 @@ fn followed(n: usize, scores: &HeadScores, along: &[Measured]) -> String {
     }
     let mut told_all = vec![lines(&table), String::new()];
     for (behaviour, (head, series)) in &all {
-        let (Some(&last), chance) = (series.last(), behaviour.by_chance(n)) else {
+        let (Some(&last), Some(chance)) = (series.last(), scores.by_chance(*head, *behaviour))
+        else {
             continue;
         };
         let head = format!("{} {head}", told(*behaviour));

@@ -9,6 +9,7 @@
 //! Alone, after the `</s>` that ends another document, and its own `</s>` is predicted too. A document of the [`corpus`](super::corpus) tells nothing of
 //! the next, so that what stands before it can only confuse; and in windows of packed text, as training reads them, most documents are cut, and what is
 //! asked is then no longer what [`Document::bits`](super::corpus::Document::bits) counts: the kind of a document, all its choices, and where it ends.
+//! ([`evaluate`](super::evaluate) reads such windows: it is for the curve of a run, where only the difference counts.)
 //!
 //! # What it can be held against
 //!
