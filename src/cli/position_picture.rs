@@ -183,7 +183,7 @@ fn draw(curves: &[Curve], svg: &mut String) -> Result<(), impl Display + use<>> 
     chart
         .configure_mesh()
         .x_desc("position in the text, tokens")
-        .y_desc("loss, nats a token")
+        .y_desc("loss, nats a token, ± its standard error")
         .x_label_formatter(&|position| format!("{position:.0}"))
         .y_label_formatter(&|loss| format!("{loss:.2}"))
         .label_style(("sans-serif", 14))
