@@ -99,6 +99,19 @@ fn evaluate_holds_the_loss_against_the_bits_of_the_same_documents() {
     assert_eq!(all["tokens"], tokens);
     assert!(tokens >= 2000 && tokens - lengths.last().unwrap() < 2000);
 
+    // Exactly as many as there are: no document more.
+    let exactly = tokens.to_string();
+    let exactly = [
+        "evaluate",
+        "--model",
+        path(&model),
+        "--tokens",
+        &exactly,
+        "--seed",
+        "3",
+    ];
+    assert_eq!(json(&exactly)["models"][0]["tokens"], tokens);
+
     let bits: f64 = documents.iter().map(|document| document.bits).sum();
     let untold: f64 = documents.iter().map(|d| d.bits + d.split_bits).sum();
     let (ln_2, tokens, characters) = (2_f64.ln(), tokens as f64, characters as f64);
