@@ -20,7 +20,7 @@
 //! | DTransformer | [`dtransformer`] | Phuong and Hutter 2022, arXiv 2207.09238 |
 //!
 //! Around them: [`tensor`] (what all stand on), [`checkpoint`] (Hugging Face folders), [`generation`] (sampling, chat), [`probe`] (seeing inside a pass),
-//! [`training`] (loss, gradients, optimizer) and [`verification`].
+//! [`heads`] (what each head looks at), [`training`] (loss, gradients, optimizer) and [`verification`].
 //!
 //! # Tokens are rows
 //!
@@ -54,6 +54,7 @@ pub mod bpe;
 pub mod checkpoint;
 pub mod dtransformer;
 pub mod generation;
+pub mod heads;
 #[cfg(feature = "picture")]
 pub mod picture;
 pub mod probe;

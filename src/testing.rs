@@ -1,5 +1,9 @@
-//! Random inputs for property tests.
+//! Random inputs for property tests, and a tokenizer.
 
+use crate::bpe::{
+    Tokenizer,
+    sentencepiece::{ModelProto, ModelType, NormalizerSpec, SentencePiece, TrainerSpec, Type},
+};
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
 use std::ops::Range;
@@ -36,4 +40,38 @@ pub fn largest_difference<D: ndarray::Dimension>(
             difference.max(max)
         }
     })
+}
+
+/// `<unk>`, `<s>` and `</s>`, one token for each byte, from 3 on, and `pieces` from 259 on, each of which must be a merge of two before it.
+pub fn byte_tokenizer(pieces: &[&str]) -> Tokenizer {
+    let piece = |piece: String, r#type: Type| SentencePiece {
+        piece: Some(piece),
+        score: Some(0.0),
+        r#type: Some(r#type as i32),
+    };
+    let special = [
+        ("<unk>", Type::Unknown),
+        ("<s>", Type::Control),
+        ("</s>", Type::Control),
+    ];
+    let special = special.map(|(name, kind)| piece(name.into(), kind));
+    let bytes = (0..=255).map(|byte| piece(crate::bpe::byte_piece(byte), Type::Byte));
+    let normal = pieces
+        .iter()
+        .map(|text| piece((*text).into(), Type::Normal));
+    let model = ModelProto {
+        pieces: special.into_iter().chain(bytes).chain(normal).collect(),
+        trainer_spec: Some(TrainerSpec {
+            model_type: Some(ModelType::Bpe as i32),
+            byte_fallback: Some(true),
+            ..TrainerSpec::default()
+        }),
+        normalizer_spec: Some(NormalizerSpec {
+            add_dummy_prefix: Some(false),
+            remove_extra_whitespaces: Some(false),
+            ..NormalizerSpec::default()
+        }),
+        ..ModelProto::default()
+    };
+    model.try_into().expect("a tokenizer")
 }

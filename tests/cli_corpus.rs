@@ -7,6 +7,8 @@ use std::fs;
 
 #[path = "common/checkpoint.rs"]
 mod common;
+#[path = "common/tokenizer.rs"]
+mod tokenizer;
 use common::Folder;
 
 fn command(arguments: &[&str]) -> Command {
@@ -214,7 +216,7 @@ fn probe_skills_compares_checkpoints_in_the_order_of_their_tokens() {
 /// A folder with a model, its tokenizer and two checkpoints.
 fn run() -> Folder {
     let run = Folder::copy_of("tiny7b", &["model.safetensors"]);
-    run.write("tokenizer.model", bytes());
+    run.write("tokenizer.model", tokenizer::of_bytes(&[]));
     for checkpoint in ["tokens-0002392064", "tokens-900", "tokens-none"] {
         let folder = run.path().join(checkpoint);
         fs::create_dir(&folder).unwrap();
@@ -223,37 +225,4 @@ fn run() -> Folder {
         }
     }
     run
-}
-
-/// A tokenizer whose tokens are bytes.
-fn bytes() -> Vec<u8> {
-    use baichuan2::bpe::{byte_piece, sentencepiece::*};
-    use prost::Message;
-    let piece = |piece: String, r#type: Type| SentencePiece {
-        piece: Some(piece),
-        score: Some(0.0),
-        r#type: Some(r#type as i32),
-    };
-    let special = [
-        ("<unk>", Type::Unknown),
-        ("<s>", Type::Control),
-        ("</s>", Type::Control),
-    ];
-    let special = special.map(|(name, kind)| piece(name.into(), kind));
-    let bytes = (0..=255).map(|byte| piece(byte_piece(byte), Type::Byte));
-    let model = ModelProto {
-        pieces: special.into_iter().chain(bytes).collect(),
-        trainer_spec: Some(TrainerSpec {
-            model_type: Some(ModelType::Bpe as i32),
-            byte_fallback: Some(true),
-            ..TrainerSpec::default()
-        }),
-        normalizer_spec: Some(NormalizerSpec {
-            add_dummy_prefix: Some(false),
-            remove_extra_whitespaces: Some(false),
-            ..NormalizerSpec::default()
-        }),
-        ..ModelProto::default()
-    };
-    model.encode_to_vec()
 }

@@ -2,8 +2,10 @@
 
 mod attention;
 mod chat;
+mod checkpoints;
 mod corpus;
 mod detokenize;
+mod evaluate;
 mod export;
 mod fetch;
 mod finetune;
@@ -11,6 +13,8 @@ mod generate;
 mod inspect;
 mod model;
 mod output;
+mod position_picture;
+mod probe_heads;
 mod probe_skills;
 mod prompt;
 mod stream;
@@ -55,6 +59,8 @@ enum Command {
     Fetch(fetch::Fetch),
     Corpus(corpus::CorpusArgs),
     ProbeSkills(probe_skills::ProbeSkills),
+    Evaluate(evaluate::Evaluate),
+    ProbeHeads(probe_heads::ProbeHeads),
 }
 
 /// Runs the command of this process: 0 when it did its work, 1 with the reasons on standard error when not, 2 for a wrong usage.
@@ -75,6 +81,8 @@ pub fn run() -> ExitCode {
         Command::Fetch(command) => command.run(),
         Command::Corpus(command) => command.run(),
         Command::ProbeSkills(command) => command.run(),
+        Command::Evaluate(command) => command.run(),
+        Command::ProbeHeads(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

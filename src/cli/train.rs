@@ -306,11 +306,7 @@ impl Train {
         };
         if let Some(texts) = texts {
             // Paragraphs are held out from all over the text, not only from its end.
-            let paragraphs: Vec<&str> = texts
-                .iter()
-                .flat_map(|text| text.split("\n\n"))
-                .filter(|p| !p.trim().is_empty())
-                .collect();
+            let paragraphs: Vec<&str> = texts.iter().flat_map(|text| paragraphs(text)).collect();
             let every = if self.validation > 0.0 {
                 (1.0 / self.validation).round() as usize
             } else {
@@ -355,6 +351,11 @@ impl Train {
         bar.finish_and_clear();
         Ok(data)
     }
+}
+
+/// The documents of a text of one's own: what empty lines separate.
+pub(super) fn paragraphs(text: &str) -> impl Iterator<Item = &str> {
+    text.split("\n\n").filter(|p| !p.trim().is_empty())
 }
 
 /// Token ids.
@@ -505,7 +506,7 @@ fn marks(recipe: &Recipe, checkpoints: u32) -> Vec<u64> {
     marks
 }
 
-fn spinner(what: &'static str) -> ProgressBar {
+pub(super) fn spinner(what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(what);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar

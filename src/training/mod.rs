@@ -14,6 +14,7 @@
 //! | what a trained model learns from conversations | [`finetune`] |
 //! | the folder that other engines take | `export` |
 //! | what was learned, skill by skill | [`skills`] |
+//! | the loss on held-out text, beside what the text itself costs | [`held_out`] |
 
 mod adamw;
 pub mod backward;
@@ -21,6 +22,7 @@ pub mod corpus;
 #[cfg(feature = "files")]
 pub mod export;
 pub mod finetune;
+pub mod held_out;
 pub mod loss;
 mod parameters;
 mod recipe;

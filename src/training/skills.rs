@@ -163,46 +163,14 @@ fn likeliest(logits: ndarray::ArrayView1<f32>) -> usize {
 mod tests {
     use super::*;
     use crate::{
-        bpe::sentencepiece::{
-            ModelProto, ModelType, NormalizerSpec, SentencePiece, TrainerSpec, Type,
-        },
         dtransformer::{Config, Error, Parameter, ParameterSource, Position},
+        testing::byte_tokenizer,
     };
     use ndarray::{Array1, Array2};
 
     /// One token for each byte, from 3 on, and one for `ab`.
     fn bytes() -> Tokenizer {
-        let piece = |piece: String, r#type: Type| SentencePiece {
-            piece: Some(piece),
-            score: Some(0.0),
-            r#type: Some(r#type as i32),
-        };
-        let special = [
-            ("<unk>", Type::Unknown),
-            ("<s>", Type::Control),
-            ("</s>", Type::Control),
-        ];
-        let special = special.map(|(name, kind)| piece(name.into(), kind));
-        let bytes = (0..=255).map(|byte| piece(crate::bpe::byte_piece(byte), Type::Byte));
-        let model = ModelProto {
-            pieces: special
-                .into_iter()
-                .chain(bytes)
-                .chain([piece("ab".into(), Type::Normal)])
-                .collect(),
-            trainer_spec: Some(TrainerSpec {
-                model_type: Some(ModelType::Bpe as i32),
-                byte_fallback: Some(true),
-                ..TrainerSpec::default()
-            }),
-            normalizer_spec: Some(NormalizerSpec {
-                add_dummy_prefix: Some(false),
-                remove_extra_whitespaces: Some(false),
-                ..NormalizerSpec::default()
-            }),
-            ..ModelProto::default()
-        };
-        model.try_into().unwrap()
+        byte_tokenizer(&["ab"])
     }
 
     /// After each token comes the next: `x` after `w`. All it knows is in the head; the layer adds nothing.

@@ -15,6 +15,8 @@ pub struct Draw {
     random: ChaCha8Rng,
     /// Bits of all choices so far.
     pub bits: f64,
+    /// Bits that [`Draw::unseen`] has taken off them, for what is known of the split.
+    pub split_bits: f64,
     /// Which items [`Draw::unseen`] lets through.
     pub split: Split,
 }
@@ -27,6 +29,7 @@ impl Draw {
         Draw {
             random,
             bits: 0.0,
+            split_bits: 0.0,
             split,
         }
     }
@@ -99,6 +102,7 @@ impl Draw {
                     Split::Validation => 1.0 - training,
                 };
                 self.bits += share.log2();
+                self.split_bits -= share.log2();
                 return item;
             }
         }

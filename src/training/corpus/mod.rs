@@ -114,6 +114,9 @@ pub struct Document {
     /// Exact for lines of arithmetic and for countings; to a thousandth of a bit for brackets, sorting, induction and translation, whose held-out share is
     /// taken to be an eighth; a bound for what a grammar tells, whose roads may meet, and for recall, which draws again where nothing can be asked.
     pub bits: f64,
+    /// Bits that `bits` would have more for a reader who knows how documents are made, but not which items each [`Split`] holds: the text of the one
+    /// says nothing of which items the other has. About 3 for each held-out item, since one in eight is held out.
+    pub split_bits: f64,
 }
 
 /// The endless sequence of documents of a seed.
@@ -163,6 +166,7 @@ impl Corpus {
             text,
             kind,
             bits: draw.bits,
+            split_bits: draw.split_bits,
         }
     }
 }

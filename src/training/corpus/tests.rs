@@ -524,6 +524,26 @@ fn bits_are_those_of_the_enumeration() {
     );
 }
 
+/// Catches: a saving that is not said, or said twice: without it the code is one of both halves together.
+#[test]
+fn bits_without_the_split_are_those_of_both_halves_together() {
+    let mut bits = HashMap::new();
+    for split in [Split::Train, Split::Validation] {
+        for stream in 0..200_000 {
+            let mut draw = Draw::new(1, stream, split);
+            let text = puzzles::arithmetic(&mut draw).text();
+            bits.insert(text, draw.bits + draw.split_bits);
+        }
+    }
+    let sum: f64 = bits.values().map(|bits| (-bits).exp2()).sum();
+    assert!((sum - 1.0).abs() < 2e-3, "{sum}");
+    let document = |kind, split| Corpus::of(1, split).only(kind).document(0).split_bits;
+    assert_eq!(document(Kind::Story, Split::Validation), 0.0);
+    let known = document(Kind::Recall, Split::Validation);
+    assert!((known - 3.0).abs() < 1e-12, "{known}");
+    assert!(document(Kind::Recall, Split::Train) < 0.2);
+}
+
 /// Catches: a kind whose choices cost nothing, or that costs more than its letters.
 #[test]
 fn bits_are_positive_and_plausible() {
