@@ -138,7 +138,7 @@ impl Default for Recipe {
             tokens: 20_000_000,
             batch_tokens: 2048,
             parts: 2,
-            peak_rate: 4e-3,
+            peak_rate: 3e-3,
             end_rate: 0.1,
             warm_up: 100,
             beta1,

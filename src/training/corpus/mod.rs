@@ -78,16 +78,16 @@ pub enum Kind {
 ///
 /// Stories are longer than the rest, and so are most of the text.
 pub const MIXTURE: [(Kind, usize); 11] = [
-    (Kind::Story, 15),
-    (Kind::Recall, 18),
+    (Kind::Story, 12),
+    (Kind::Recall, 16),
     (Kind::Quotation, 6),
-    (Kind::Chat, 8),
-    (Kind::Arithmetic, 8),
+    (Kind::Chat, 7),
+    (Kind::Arithmetic, 6),
     (Kind::Counting, 3),
-    (Kind::List, 4),
-    (Kind::Brackets, 11),
-    (Kind::Induction, 16),
-    (Kind::Translation, 8),
+    (Kind::List, 3),
+    (Kind::Brackets, 10),
+    (Kind::Induction, 27),
+    (Kind::Translation, 7),
     (Kind::Rust, 3),
 ];
 

@@ -282,9 +282,9 @@ fn copied(draw: &mut Draw, copies: usize) -> Item {
 fn sequence(draw: &mut Draw, low: usize, high: usize) -> Vec<String> {
     let any = |draw: &mut Draw| {
         let k = draw.between(low, high);
-        match draw.below(3) {
+        match draw.below(5) {
             0 => (0..k).map(|_| random_word(draw)).collect(),
-            1 => some_nouns(draw, k, Language::English),
+            1 | 2 => some_nouns(draw, k, Language::English),
             _ => some_nouns(draw, k, Language::Chinese),
         }
     };
@@ -305,7 +305,7 @@ fn sequence(draw: &mut Draw, low: usize, high: usize) -> Vec<String> {
 /// An [`induction`] with the rest of its last copy, or with the values of more keys; and short ones with many copies, without which a small model does
 /// not find out that there is something to look for.
 pub fn induction_document(draw: &mut Draw) -> String {
-    let (words, copies) = match draw.below(4) {
+    let (words, copies) = match draw.below(6) {
         0 => {
             let (item, others) = lookup(draw);
             let more = draw.below(others.len() + 1);
