@@ -68,7 +68,8 @@ fn main() {
         trainer.step().expect("finite numbers");
         start.elapsed().as_secs_f64()
     };
-    (step(), step());
+    step();
+    step();
     let mut seconds: Vec<f64> = (0..rounds).map(|_| step()).collect();
     seconds.sort_by(f64::total_cmp);
     println!(

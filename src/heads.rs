@@ -137,7 +137,7 @@ pub enum HeadsError {
         "the tokenizer has {found} ordinary pieces, but {needed} different ones are to be drawn; ask for shorter sequences"
     )]
     TooFewPieces {
-        /// Pieces that are neither special nor bytes.
+        /// Pieces to draw from.
         found: usize,
         /// Tokens of a copy.
         needed: usize,
@@ -169,13 +169,13 @@ impl Repeated {
         })
     }
 
-    /// `count` sequences of twice `n` ordinary pieces, no special ones and no bytes, after `lead`: the `</s>` of the document before, as documents stand in
-    /// training. The same seed gives the same ones.
+    /// `count` sequences of twice `n` of the given pieces, after `lead`: the `</s>` of the document before, as documents stand in training. The same seed
+    /// gives the same ones.
     ///
     /// # Errors
-    /// A vocabulary without so many pieces, or nothing asked for.
+    /// Less than `n` pieces, or nothing asked for.
     pub fn draw(
-        vocabulary: &Vocabulary,
+        among: &[u32],
         lead: u32,
         n: usize,
         count: usize,
@@ -184,20 +184,16 @@ impl Repeated {
         if count == 0 {
             return Err(HeadsError::Nothing);
         }
-        let pieces = (0..).zip(vocabulary.iter());
-        let ordinary: Vec<u32> = pieces
-            .filter_map(|(id, piece)| (piece.kind == Kind::Normal).then_some(id))
-            .collect();
-        if ordinary.len() < n {
+        if among.len() < n {
             return Err(HeadsError::TooFewPieces {
-                found: ordinary.len(),
+                found: among.len(),
                 needed: n,
             });
         }
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut sequence = || {
-            let chosen = index::sample(&mut random, ordinary.len(), n);
-            let tokens: Vec<u32> = chosen.into_iter().map(|i| ordinary[i]).collect();
+            let chosen = index::sample(&mut random, among.len(), n);
+            let tokens: Vec<u32> = chosen.into_iter().map(|i| among[i]).collect();
             Repeated::new(lead, &tokens)
         };
         (0..count).map(|_| sequence()).collect()
@@ -207,6 +203,13 @@ impl Repeated {
     pub fn ids(&self) -> &[u32] {
         &self.ids
     }
+}
+
+/// The pieces that are neither special nor bytes.
+pub fn ordinary_pieces(vocabulary: &Vocabulary) -> Vec<u32> {
+    let pieces = (0..).zip(vocabulary.iter());
+    let ordinary = pieces.filter_map(|(id, piece)| (piece.kind == Kind::Normal).then_some(id));
+    ordinary.collect()
 }
 
 /// A head, by layer and place in it, both counted from 0.
@@ -326,10 +329,10 @@ impl Probe for Scorer<'_> {
     }
 }
 
-/// Which of a head's scores along a run is the first that is at least half of the last: where the head may be said to have formed.
+/// Which of a head's scores along a run is the first that has come at least half of the way from `chance` to the last: where the head may be said to have
+/// formed.
 ///
-/// Nothing for a head whose last score is less than twice what it would have by `chance`: such a head has not formed, and half of its score is less than what
-/// a head in its place has from the start.
+/// Nothing for a head whose last score is less than twice what it would have by `chance`: such a head has not formed.
 ///
 /// ```
 /// use baichuan2::heads::formed;
@@ -341,7 +344,9 @@ pub fn formed(scores: &[f64], chance: f64) -> Option<usize> {
     if last < 2.0 * chance {
         return None;
     }
-    scores.iter().position(|&score| score >= last / 2.0)
+    scores
+        .iter()
+        .position(|&score| score >= (chance + last) / 2.0)
 }
 
 #[cfg(test)]

@@ -113,19 +113,19 @@ fn evaluate_holds_the_loss_against_the_bits_of_the_same_documents() {
     assert_eq!(json(&exactly)["models"][0]["tokens"], tokens);
 
     let bits: f64 = documents.iter().map(|document| document.bits).sum();
-    let untold: f64 = documents.iter().map(|d| d.bits + d.split_bits).sum();
+    let learnable: f64 = documents.iter().map(|d| d.bits + d.split_bits).sum();
     let (ln_2, tokens, characters) = (2_f64.ln(), tokens as f64, characters as f64);
     assert!(close(
-        number(&all["own"]["nats_a_token"]),
+        number(&all["entropy"]["nats_a_token"]),
         bits * ln_2 / tokens
     ));
     assert!(close(
-        number(&all["own"]["bits_a_character"]),
+        number(&all["entropy"]["bits_a_character"]),
         bits / characters
     ));
     assert!(close(
-        number(&all["untold"]["bits_a_character"]),
-        untold / characters
+        number(&all["learnable"]["bits_a_character"]),
+        learnable / characters
     ));
     let loss = number(&all["nats_a_token"]);
     assert!(close(
@@ -134,7 +134,7 @@ fn evaluate_holds_the_loss_against_the_bits_of_the_same_documents() {
     ));
     assert!(close(number(&all["perplexity"]), loss.exp()));
     assert!(close(
-        number(&all["own"]["ratio"]),
+        number(&all["entropy"]["ratio"]),
         loss * tokens / ln_2 / bits
     ));
 
@@ -143,7 +143,7 @@ fn evaluate_holds_the_loss_against_the_bits_of_the_same_documents() {
     assert_eq!(sum(&|kind| number(&kind["tokens"])), tokens);
     let nats = |value: &Value| number(&value["tokens"]) * number(&value["nats_a_token"]);
     assert!(close(sum(&nats), nats(all)));
-    let own = |value: &Value| number(&value["tokens"]) * number(&value["own"]["nats_a_token"]);
+    let own = |value: &Value| number(&value["tokens"]) * number(&value["entropy"]["nats_a_token"]);
     assert!(close(sum(&own), own(all)));
     for (kind, measured) in &kinds {
         let bits = documents.iter().filter(|d| d.kind == *kind);
@@ -201,10 +201,10 @@ fn evaluate_reads_the_documents_of_a_text() {
         (&2.into(), &all.len().into())
     );
     assert!(close(measured["nats_a_token"].as_f64().unwrap(), mean));
-    assert!(measured["own"].is_null() && measured["kinds"].is_null());
+    assert!(measured["entropy"].is_null() && measured["kinds"].is_null());
     let table = stdout(&arguments);
     assert!(
-        !table.contains("own") && table.lines().count() == 2,
+        !table.contains("entropy") && table.lines().count() == 2,
         "{table}"
     );
 }

@@ -42,7 +42,7 @@ class Torch:
         decayed = [w for w in self.weights.values() if w.dim() == 2]
         rest = [w for w in self.weights.values() if w.dim() == 1]
         groups = [{"params": decayed, "weight_decay": recipe["weight_decay"]}, {"params": rest, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, betas=(recipe["beta1"], recipe["beta2"]), eps=recipe["eps"])
+        self.optimizer = torch.optim.AdamW(groups, betas=(recipe["beta1"], recipe["beta2"]), eps=recipe["eps"], fused=True)
         context, heads = recipe["context"], recipe["heads"]
         width = recipe["hidden_size"] // heads
         self.alibi = recipe["position"] == "alibi"

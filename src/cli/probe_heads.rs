@@ -2,15 +2,17 @@
 
 use super::{
     checkpoints::{self, Opened},
+    model::ModelArgs,
     trace::{lines, table},
     train::spinner,
 };
 use anyhow::{Context, ensure};
 use baichuan2::{
+    bpe::Tokenizer,
     dtransformer::Decoder,
-    heads::{Behaviour, Head, HeadScores, Repeated, formed},
+    heads::{Behaviour, Head, HeadScores, Repeated, formed, ordinary_pieces},
     training::{
-        corpus::{Corpus, Item, Split},
+        corpus::{Corpus, Item, Split, copied_words},
         held_out::{Tally, read},
         skills::{Skill, SkillError, accuracy, probes},
     },
@@ -18,6 +20,7 @@ use baichuan2::{
 use clap::builder::RangedU64ValueParser;
 use serde_json::json;
 use std::{
+    collections::BTreeSet,
     io::Write,
     path::{Path, PathBuf},
 };
@@ -30,24 +33,27 @@ use std::{
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  baichuan2 probe-heads --model models/rope
-  baichuan2 probe-heads --model models/rope --top 3        the three best of each kind
+  baichuan2 probe-heads
+  baichuan2 probe-heads --words                            on the words that the corpus copies
+  baichuan2 probe-heads --model embedded:alibi --top 3     the three best of each kind
   baichuan2 probe-heads --model models/rope --checkpoints  when the best two formed
 
 Heads are named layer.head, counted from 0, as `baichuan2 attention --layer --head` takes them. With --checkpoints, the best previous-token head and the \
 best induction head of the final model are followed through training, beside the loss on held-out text of the built-in corpus and the share of its \
-induction probes that are answered. A head has formed at the first checkpoint where its score is at least half of the final one, \
-provided that this is at least twice what chance gives.")]
+induction probes that are answered. A head has formed at the first checkpoint where its score has come half of the way from chance to the final one, \
+provided that the final score is at least twice what chance gives.")]
 pub struct ProbeHeads {
-    /// A folder with a model.
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
+    #[command(flatten)]
+    of: ModelArgs,
     /// Take its checkpoints too: those in the folder, or in `checkpoints` in it, named tokens-N, in the order of N.
     #[arg(long)]
     checkpoints: bool,
     /// Only heads that are among the N best of some kind.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
     top: Option<usize>,
+    /// Draw the tokens from the words that the built-in corpus copies, in place of all pieces: a small model may have learned to copy these alone.
+    #[arg(long)]
+    words: bool,
     /// Random tokens of a sequence, each of which stands there twice; 50, or as many as the trained length has room for.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = RangedU64ValueParser::<usize>::new().range(2..=100_000))]
     length: Option<usize>,
@@ -73,6 +79,16 @@ const FOLLOWED: [Behaviour; 2] = [Behaviour::Previous, Behaviour::Induction];
 const TOKENS: usize = 20_000;
 const PROBES: usize = 200;
 
+/// The words of the corpus's copies that are one token, with the space before them.
+fn words(tokenizer: &Tokenizer) -> Vec<u32> {
+    let ids = copied_words()
+        .into_iter()
+        .map(|word| tokenizer.encode(&format!(" {word}")));
+    let one = ids.filter_map(|ids| <[u32; 1]>::try_from(ids).ok());
+    let found: BTreeSet<u32> = one.flatten().collect();
+    found.into_iter().collect()
+}
+
 /// A model along a run.
 struct Measured {
     folder: PathBuf,
@@ -88,14 +104,14 @@ impl ProbeHeads {
     /// # Errors
     /// A model that cannot be opened, or that does not take the sequences.
     pub fn run(self) -> anyhow::Result<()> {
-        let name = || self.model.display().to_string();
+        let name = || self.of.model.display().to_string();
         let along = match self.checkpoints {
             true => self.along()?,
             false => Vec::new(),
         };
         // The last of a run is the run itself, or its last checkpoint.
-        let last = along.last().map_or(&self.model, |last| &last.folder);
-        let opened = checkpoints::open(last, &self.model).with_context(name)?;
+        let last = along.last().map_or(&self.of.model, |last| &last.folder);
+        let opened = checkpoints::open(last, &self.of.model).with_context(name)?;
         let n = self.length(&opened.decoder)?;
         let scores = self.scores(&opened).with_context(name)?;
 
@@ -104,7 +120,7 @@ impl ProbeHeads {
             writeln!(out, "{:#}", self.report(n, &scores, &along))?;
             return Ok(());
         }
-        writeln!(out, "{}\n\n{}", self.all(n, &scores), self.best(&scores))?;
+        writeln!(out, "{}\n\n{}", self.all(&scores), self.best(&scores))?;
         if self.checkpoints {
             writeln!(out, "\n{}", followed(&scores, &along))?;
         }
@@ -127,8 +143,11 @@ impl ProbeHeads {
     fn scores(&self, opened: &Opened) -> anyhow::Result<HeadScores> {
         let (decoder, lead) = (&opened.decoder, opened.end()?);
         let (count, n) = (self.sequences, self.length(decoder)?);
-        let vocabulary = opened.tokenizer.vocabulary();
-        let sequences = Repeated::draw(vocabulary, lead, n, count, self.seed)?;
+        let pieces = match self.words {
+            true => words(&opened.tokenizer),
+            false => ordinary_pieces(opened.tokenizer.vocabulary()),
+        };
+        let sequences = Repeated::draw(&pieces, lead, n, count, self.seed)?;
         Ok(HeadScores::of(decoder, &sequences)?)
     }
 
@@ -136,7 +155,7 @@ impl ProbeHeads {
     fn along(&self) -> anyhow::Result<Vec<Measured>> {
         let probes = probes(Skill::Induction, PROBES, self.seed);
         let mut along = Vec::new();
-        for folder in checkpoints::of_run(&self.model)? {
+        for folder in checkpoints::of_run(&self.of.model)? {
             let bar = spinner("following the heads through training");
             let measured = self.at(&folder, &probes);
             bar.finish_and_clear();
@@ -146,7 +165,7 @@ impl ProbeHeads {
     }
 
     fn at(&self, folder: &Path, probes: &[Item]) -> anyhow::Result<Measured> {
-        let opened = checkpoints::open(folder, &self.model)?;
+        let opened = checkpoints::open(folder, &self.of.model)?;
         let scores = self.scores(&opened)?;
         let accuracy = match accuracy(&opened.decoder, &opened.tokenizer, probes) {
             Ok(share) => Some(share),
@@ -162,12 +181,23 @@ impl ProbeHeads {
     }
 
     /// A head a line.
-    fn all(&self, n: usize, scores: &HeadScores) -> String {
+    fn all(&self, scores: &HeadScores) -> String {
         let names = Behaviour::ALL.map(|behaviour| behaviour.to_string());
         let mut table = table(Vec::from_iter(["head".to_owned()].into_iter().chain(names)));
         let numbers = |of: &dyn Fn(Behaviour) -> f64| Behaviour::ALL.map(|b| score(of(b)));
-        let chance = numbers(&|behaviour| behaviour.by_chance(n, 0.0));
-        table.add_row(["chance".to_owned()].into_iter().chain(chance));
+        // With linear biases each head has a chance of its own, which the list of the best tells.
+        let chance = |head, b| scores.by_chance(head, b).unwrap_or(f64::NAN);
+        let mut heads = scores.heads();
+        if let Some(first) = heads.next()
+            && heads.all(|head| {
+                Behaviour::ALL
+                    .iter()
+                    .all(|&b| chance(head, b) == chance(first, b))
+            })
+        {
+            let chances = numbers(&|b| chance(first, b));
+            table.add_row(["chance".to_owned()].into_iter().chain(chances));
+        }
         for head in self.chosen(scores) {
             let of_head = numbers(&|b| scores.get(head, b).unwrap_or(f64::NAN));
             table.add_row([head.to_string()].into_iter().chain(of_head));
@@ -208,10 +238,11 @@ impl ProbeHeads {
             let named = Behaviour::ALL.map(|b| (b.to_string(), json!(scores.get(head, b))));
             serde_json::Map::from_iter(named)
         };
-        let chance = Behaviour::ALL.map(|b| (b.to_string(), json!(b.by_chance(n, 0.0))));
-        let heads = self.chosen(scores).into_iter().map(
-            |head| json!({ "layer": head.layer, "head": head.head, "scores": of(scores, head) }),
-        );
+        let heads = self.chosen(scores).into_iter().map(|head| {
+            let chance = Behaviour::ALL.map(|b| (b.to_string(), json!(scores.by_chance(head, b))));
+            let chance = serde_json::Map::from_iter(chance);
+            json!({ "layer": head.layer, "head": head.head, "scores": of(scores, head), "chance": chance })
+        });
         let best = Behaviour::ALL.map(|behaviour| {
             let ranking = scores.ranking(behaviour);
             let heads = ranking.iter().take(self.top.unwrap_or(1));
@@ -222,11 +253,10 @@ impl ProbeHeads {
             (behaviour.to_string(), heads.collect())
         });
         let mut report = json!({
-            "model": self.model,
+            "model": self.of.model,
             "length": n,
             "sequences": self.sequences,
             "seed": self.seed,
-            "chance": serde_json::Map::from_iter(chance),
             "heads": heads.collect::<Vec<_>>(),
             "best": serde_json::Map::from_iter(best),
         });
@@ -309,7 +339,7 @@ fn followed(scores: &HeadScores, along: &[Measured]) -> String {
         let head = format!("{} {head}", told(*behaviour));
         told_all.push(match formed(series, chance) {
             Some(at) => format!(
-                "{head} formed by {}: {} is the first score that is at least half of the final {}",
+                "{head} formed by {}: {} is the first score half of the way from chance to the final {}",
                 names[at],
                 score(series[at]),
                 score(last)

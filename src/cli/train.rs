@@ -353,9 +353,21 @@ impl Train {
     }
 }
 
-/// The documents of a text of one's own: what empty lines separate.
+/// The documents of a text of one's own: what empty lines separate, with whatever line ends.
 pub(super) fn paragraphs(text: &str) -> impl Iterator<Item = &str> {
-    text.split("\n\n").filter(|p| !p.trim().is_empty())
+    let (mut start, mut at) = (0, 0);
+    let mut found = Vec::new();
+    for line in text.split_inclusive('\n') {
+        let end = at + line.len();
+        if line.trim().is_empty() {
+            found.push(&text[start..at]);
+            start = end;
+        }
+        at = end;
+    }
+    found.push(&text[start..]);
+    let ends = found.into_iter().map(|p| p.trim_end_matches(['\r', '\n']));
+    ends.filter(|p| !p.trim().is_empty())
 }
 
 /// Token ids.
@@ -510,4 +522,19 @@ pub(super) fn spinner(what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(what);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::paragraphs;
+
+    /// Catches: a text of another system's line ends, or with blanks in its empty lines, taken for one document; an empty line too many that goes into the next.
+    #[test]
+    fn empty_lines_separate_documents() {
+        let of = |text: &'static str| paragraphs(text).collect::<Vec<_>>();
+        assert_eq!(of("a\nb\n\nc"), ["a\nb", "c"]);
+        assert_eq!(of("a\r\nb\r\n\r\nc\r\n"), ["a\r\nb", "c"]);
+        assert_eq!(of("\n\na\n \t\n\n  b\n"), ["a", "  b"]);
+        assert!(of(" \n\n").is_empty());
+    }
 }

@@ -143,7 +143,7 @@ fn each_weight_counts_for_one_score() {
 #[test]
 fn sequences_are_of_ordinary_pieces() {
     let tokenizer = byte_tokenizer(&["ab", "cd", "abc", "abcd", "ef"]);
-    let vocabulary = tokenizer.vocabulary();
+    let vocabulary = &ordinary_pieces(tokenizer.vocabulary());
     let drawn = Repeated::draw(vocabulary, 2, 4, 50, 7).unwrap();
     assert_eq!(drawn, Repeated::draw(vocabulary, 2, 4, 50, 7).unwrap());
     assert_ne!(drawn, Repeated::draw(vocabulary, 2, 4, 50, 8).unwrap());

@@ -54,13 +54,14 @@ pub fn forward<A: NdFloat>(
         for h in 0..heads.query {
             let (q, k, v) = heads.of_query(qkv, h);
             let keys = k.t().as_standard_layout().into_owned();
+            let bias = biases(positions, h, tokens);
             let mut p = maps.next().expect("a map for each head of each sequence");
             let mut out = out.slice_mut(heads.columns(h));
             for Block { rows, seen } in blocks(tokens) {
                 let mut p = p.slice_mut(s![rows.clone(), ..seen]);
                 let q = q.slice(s![rows.clone(), ..]);
                 general_mat_mul(scale, &q, &keys.slice(s![.., ..seen]), A::zero(), &mut p);
-                softmax_causal(&mut p, rows.start, slope(positions, h));
+                softmax_causal(&mut p, rows.start, bias.as_deref());
                 let mut out = out.slice_mut(s![rows, ..]);
                 general_mat_mul(A::one(), &p, &v.slice(s![..seen, ..]), A::zero(), &mut out);
             }
@@ -162,31 +163,29 @@ fn rotate<A: NdFloat>(qkv: &mut Array2<A>, config: &Config, rotation: &Rotation<
     }
 }
 
-fn slope<A>(positions: &Positions<A>, head: usize) -> Option<f64> {
-    match positions {
-        Positions::Rotated(_) => None,
-        Positions::Biased(slopes) => Some(slopes[head]),
-    }
+/// ALiBi's biases of the last of `tokens` tokens; those of the others are the ends of it, since the bias follows from the distance alone.
+fn biases<A: NdFloat>(positions: &Positions<A>, head: usize, tokens: usize) -> Option<Vec<A>> {
+    let Positions::Biased(slopes) = positions else {
+        return None;
+    };
+    let last = Bias {
+        visibility: Visibility::Causal {
+            first: tokens.checked_sub(1)?,
+        },
+        alibi_slope: Some(slopes[head]),
+    };
+    Some((0..tokens).map(|j| last.at(0, j)).collect())
 }
 
 /// The weights of some rows of scores, the first being that of token `first`; what the mask hides becomes zero.
-fn softmax_causal<A: NdFloat>(
-    scores: &mut ArrayViewMut2<A>,
-    first: usize,
-    alibi_slope: Option<f64>,
-) {
-    let bias = Bias {
-        visibility: Visibility::Causal { first },
-        alibi_slope,
-    };
+fn softmax_causal<A: NdFloat>(scores: &mut ArrayViewMut2<A>, first: usize, bias: Option<&[A]>) {
     for (i, mut row) in scores.rows_mut().into_iter().enumerate() {
         let row = row.as_slice_mut().expect("made in rows");
         let (seen, hidden) = row.split_at_mut(first + i + 1);
         hidden.fill(A::zero());
-        if alibi_slope.is_some() {
-            for (j, s) in seen.iter_mut().enumerate() {
-                *s += bias.at(i, j);
-            }
+        if let Some(bias) = bias {
+            let of_this_row = &bias[bias.len() - seen.len()..];
+            seen.iter_mut().zip(of_this_row).for_each(|(s, &b)| *s += b);
         }
         let max = largest(seen);
         seen.iter_mut().for_each(|s| *s -= max);

@@ -37,7 +37,7 @@ mod rust;
 mod words;
 
 pub use chat::{ASSISTANT, USER};
-pub use puzzles::Item;
+pub use puzzles::{Item, copied_words};
 
 use draw::Draw;
 use grammar::{Language, Scene};
@@ -111,8 +111,9 @@ pub struct Document {
     /// $-\log_2$ of the probability of the choices that made it, its kind included: an upper bound of $-\log_2 p(\text{text})$,
     /// and equal to it where no other choices give the same text.
     ///
-    /// Exact for lines of arithmetic and for countings; to a thousandth of a bit for brackets, sorting, induction and translation, whose held-out share is
-    /// taken to be an eighth; a bound for what a grammar tells, whose roads may meet, and for recall, which draws again where nothing can be asked.
+    /// Exact for lines of arithmetic and for countings; to a thousandth of a bit for brackets, sorting and translation, whose held-out share is
+    /// taken to be an eighth; a bound for what a grammar tells, whose roads may meet, for induction, where a few copies of a short sequence may have been
+    /// drawn as one of two sorts, and for recall, which draws again where nothing can be asked.
     pub bits: f64,
     /// Bits that `bits` would have more for a reader who knows how documents are made, but not which items each [`Split`] holds: the text of the one
     /// says nothing of which items the other has. About 3 for each held-out item, since one in eight is held out.

@@ -282,9 +282,9 @@ fn copied(draw: &mut Draw, copies: usize) -> Item {
 fn sequence(draw: &mut Draw, low: usize, high: usize) -> Vec<String> {
     let any = |draw: &mut Draw| {
         let k = draw.between(low, high);
-        match draw.below(5) {
+        match draw.weighted(&[1, 2, 2]) {
             0 => (0..k).map(|_| random_word(draw)).collect(),
-            1 | 2 => some_nouns(draw, k, Language::English),
+            1 => some_nouns(draw, k, Language::English),
             _ => some_nouns(draw, k, Language::Chinese),
         }
     };
@@ -305,7 +305,7 @@ fn sequence(draw: &mut Draw, low: usize, high: usize) -> Vec<String> {
 /// An [`induction`] with the rest of its last copy, or with the values of more keys; and short ones with many copies, without which a small model does
 /// not find out that there is something to look for.
 pub fn induction_document(draw: &mut Draw) -> String {
-    let (words, copies) = match draw.below(6) {
+    let (words, copies) = match draw.weighted(&[1, 2, 3]) {
         0 => {
             let (item, others) = lookup(draw);
             let more = draw.below(others.len() + 1);
@@ -327,6 +327,15 @@ pub fn induction_document(draw: &mut Draw) -> String {
 fn random_word(draw: &mut Draw) -> String {
     const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     (0..3).map(|_| char::from(*draw.pick(LETTERS))).collect()
+}
+
+/// The words, beside random ones, that sequences and their copies are made of, in both languages.
+pub fn copied_words() -> Vec<&'static str> {
+    let nouns = all(&[ANIMALS, TOYS, NATURE, FRUITS]);
+    nouns
+        .into_iter()
+        .flat_map(|noun| [noun.en, noun.zh])
+        .collect()
 }
 
 fn some_nouns(draw: &mut Draw, k: usize, language: Language) -> Vec<String> {
@@ -381,7 +390,7 @@ pub fn list(draw: &mut Draw) -> String {
         ("Saturday", "星期六"),
         ("Sunday", "星期日"),
     ];
-    match draw.below(4) {
+    match draw.weighted(&[1, 1, 2]) {
         0 => {
             let start = draw.below(DAYS.len());
             let days = (0..DAYS.len()).map(|i| DAYS[(start + i) % DAYS.len()]);

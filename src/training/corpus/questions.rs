@@ -36,13 +36,16 @@ pub fn recall_document(draw: &mut Draw) -> String {
     let more = draw.below(others.len() + 1);
     let mut text = item.text();
     for i in draw.distinct(others.len(), more) {
-        let (question, answer) = ask(draw, others[i].clone());
+        let (question, answer) = &others[i];
         text += &format!("\n{question}{answer}");
     }
     text
 }
 
 /// What some people have, like, or where they are: a question to one fact with all facts before it, and those to the others alone.
+///
+/// What is asked for always stands behind what the question repeats, for that is where attention can find it: *The one on the hill is Jack* tells who is on
+/// the hill, and *Jack is on the hill* where Jack is.
 fn facts(draw: &mut Draw) -> (Item, Vec<Asked>) {
     let language = Language::draw(draw);
     let names: Vec<_> = language
@@ -50,94 +53,126 @@ fn facts(draw: &mut Draw) -> (Item, Vec<Asked>) {
         .concat();
     let k = draw.between(2, 4);
     let people = draw.distinct(names.len(), k);
+    // Mostly the name is asked for.
+    let name_comes_first = draw.chance(1, 4);
     let fact = draw.below(3);
-    let (mut text, mut questions) = (String::new(), Vec::new());
     let things = match fact {
         0 => draw.distinct(TOYS.len(), k),
         1 => draw.distinct(PLACES.len(), k),
         _ => draw.distinct(FOODS.len(), k),
     };
+    let (mut text, mut questions) = (String::new(), Vec::new());
     for (&person, &thing) in people.iter().zip(&things) {
         let name = names[person].0;
-        match (fact, language) {
-            (0, _) => {
-                let (toy, color) = (&TOYS[thing], draw.pick(COLORS));
-                let (zh_color, measure) = (color.zh, toy.measure);
-                text += &match language {
-                    Language::English => format!("{name} has a {} {}. ", color.en, toy.en),
-                    Language::Chinese => format!("{name}有一{measure}{zh_color}的{}。", toy.zh),
-                };
-                questions.push(language.of(
-                    [
-                        (format!("Who has the {}?", toy.en), format!(" {name}.")),
-                        (
-                            format!("What does {name} have?"),
-                            format!(" A {} {}.", color.en, toy.en),
-                        ),
-                    ],
-                    [
-                        (format!("谁有{}？", toy.zh), format!("{name}。")),
-                        (
-                            format!("{name}有什么？"),
-                            format!("一{measure}{zh_color}的{}。", toy.zh),
-                        ),
-                    ],
-                ));
+        let words = match fact {
+            0 => Fact::has(&TOYS[thing], draw.pick(COLORS), language),
+            1 => Fact::is(&PLACES[thing], language),
+            _ => Fact::likes(&FOODS[thing], language),
+        };
+        let Fact {
+            does,
+            one,
+            who,
+            what,
+        } = words;
+        let (told, asked) = match (language, name_comes_first) {
+            (Language::English, true) => {
+                let told = format!("{name} {does}.");
+                (
+                    format!("{told} "),
+                    (what.replace('_', name), format!(" {told}")),
+                )
             }
-            (1, _) => {
-                let place = &PLACES[thing];
-                text += &match language {
-                    Language::English => format!("{name} is {}. ", place.en),
-                    Language::Chinese => format!("{name}在{}。", place.zh),
-                };
-                questions.push(language.of(
-                    [
-                        (format!("Who is {}?", place.en), format!(" {name}.")),
-                        (
-                            format!("Where is {name}?"),
-                            format!(" {}.", capital(place.en)),
-                        ),
-                    ],
-                    [
-                        (format!("谁在{}？", place.zh), format!("{name}。")),
-                        (format!("{name}在哪里？"), format!("在{}。", place.zh)),
-                    ],
-                ));
+            (Language::English, false) => (
+                format!("The one {one} is {name}. "),
+                (who, format!(" {name}.")),
+            ),
+            (Language::Chinese, true) => {
+                let told = format!("{name}{does}。");
+                (told.clone(), (what.replace('_', name), told))
             }
-            _ => {
-                let food = &FOODS[thing];
-                text += &match language {
-                    Language::English => format!("{name} likes {}. ", food.plural),
-                    Language::Chinese => format!("{name}喜欢吃{}。", food.zh),
-                };
-                questions.push(language.of(
-                    [
-                        (format!("Who likes {}?", food.plural), format!(" {name}.")),
-                        (
-                            format!("What does {name} like?"),
-                            format!(" {}.", capital(food.plural)),
-                        ),
-                    ],
-                    [
-                        (format!("谁喜欢吃{}？", food.zh), format!("{name}。")),
-                        (format!("{name}喜欢吃什么？"), format!("{}。", food.zh)),
-                    ],
-                ));
+            (Language::Chinese, false) => {
+                (format!("{one}的是{name}。"), (who, format!("{name}。")))
             }
-        }
+        };
+        text += &told;
+        questions.push(asked);
     }
-    let asked = questions.swap_remove(draw.below(k));
-    let (question, answer) = ask(draw, asked);
+    let (question, answer) = questions.swap_remove(draw.below(k));
     let item = Item::new(format!("{}\n{question}", text.trim_end()), answer);
     (item.chance(1.0 / k as f64), questions)
 }
 
-/// Question and answer, for the name or for what belongs to it: mostly for the name.
-type Asked = [(String, String); 2];
+/// Question and answer.
+type Asked = (String, String);
 
-fn ask(draw: &mut Draw, asked: Asked) -> (String, String) {
-    let [name, other] = asked;
-    if draw.chance(1, 4) { other } else { name }
+/// The words of a fact.
+struct Fact {
+    /// What somebody does: `is on the hill`.
+    does: String,
+    /// Who that is, by it: `on the hill`.
+    one: String,
+    /// The question for the name.
+    who: String,
+    /// The question for the rest, with `_` for the name.
+    what: &'static str,
+}
+
+impl Fact {
+    fn has(toy: &Noun, color: &Noun, language: Language) -> Self {
+        let (en, zh) = (
+            format!("a {} {}", color.en, toy.en),
+            format!("有一{}{}的{}", toy.measure, color.zh, toy.zh),
+        );
+        match language {
+            Language::English => Fact {
+                does: format!("has {en}"),
+                one: format!("with {en}"),
+                who: format!("Who has the {}?", toy.en),
+                what: "What does _ have?",
+            },
+            Language::Chinese => Fact {
+                does: zh.clone(),
+                one: zh,
+                who: format!("谁有{}？", toy.zh),
+                what: "_有什么？",
+            },
+        }
+    }
+
+    fn is(place: &Noun, language: Language) -> Self {
+        match language {
+            Language::English => Fact {
+                does: format!("is {}", place.en),
+                one: place.en.to_owned(),
+                who: format!("Who is {}?", place.en),
+                what: "Where is _?",
+            },
+            Language::Chinese => Fact {
+                does: format!("在{}", place.zh),
+                one: format!("在{}", place.zh),
+                who: format!("谁在{}？", place.zh),
+                what: "_在哪里？",
+            },
+        }
+    }
+
+    fn likes(food: &Noun, language: Language) -> Self {
+        match language {
+            Language::English => Fact {
+                does: format!("likes {}", food.plural),
+                one: format!("who likes {}", food.plural),
+                who: format!("Who likes {}?", food.plural),
+                what: "What does _ like?",
+            },
+            Language::Chinese => Fact {
+                does: format!("喜欢吃{}", food.zh),
+                one: format!("喜欢吃{}", food.zh),
+                who: format!("谁喜欢吃{}？", food.zh),
+                what: "_喜欢吃什么？",
+            },
+        }
+    }
 }
 
 /// A story, and what one of its people is called; nothing where that is not to be told from what they are.
@@ -158,12 +193,6 @@ fn name_in_a_story(draw: &mut Draw) -> Option<Item> {
         Language::Chinese => Item::new(format!("{story}\n{who}叫什么名字？"), format!("{name}。")),
     };
     alone.then(|| item.chance(1.0 / people as f64))
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|c| c.to_ascii_uppercase());
-    first.into_iter().chain(letters).collect()
 }
 
 /// Two people say something; then what one of them said, word for word.

@@ -349,7 +349,12 @@ fn what_is_asked_was_said_once() {
                 .split(['.', '。'])
                 .find(|fact| fact.contains(answer))
                 .unwrap();
-            assert!(fact.contains(what), "{probe:?}");
+            // What is asked for stands behind what it is asked by.
+            let after = fact.split_once(what).map(|(_, after)| after);
+            assert!(
+                after.is_some_and(|after| after.contains(answer)),
+                "{probe:?}"
+            );
         } else {
             let answer = answer.to_lowercase();
             assert_eq!(
