@@ -53,6 +53,8 @@ pub mod attention;
 pub mod bpe;
 pub mod checkpoint;
 pub mod dtransformer;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 pub mod generation;
 pub mod heads;
 #[cfg(feature = "picture")]

@@ -206,10 +206,10 @@ fn wrong_input_is_named_with_exit_code_1_and_wrong_usage_with_2() {
         command
     };
     command()
-        .args(["tokenize", "x"])
+        .args(["tokenize", "-t", "embedded:mamba", "x"])
         .assert()
         .code(1)
-        .stderr(contains("no tokenizer: pass --tokenizer"));
+        .stderr(contains("there are embedded:rope and embedded:alibi"));
     command()
         .args(["tokenize", "-t", "nowhere", "x"])
         .assert()

@@ -19,7 +19,9 @@ use std::{io::Write, path::PathBuf};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  One head in the terminal:
+  All heads of a layer in the terminal:
+    baichuan2 attention --layer 3 \"Lily is on the hill. Where is Lily?\"
+  One head of a large model:
     baichuan2 attention --model Baichuan2-7B-Base --layer 3 --head 5 \\
       \"登鹳雀楼->王之涣\"
   Every head of a layer, as a picture and as numbers:

@@ -20,8 +20,8 @@ use std::io::{self, BufRead, IsTerminal, Write};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  baichuan2 chat --model DIR
-  baichuan2 chat --model DIR --system \"Answer in one sentence.\" --temperature 0.7
+  baichuan2 chat
+  baichuan2 chat --model Baichuan2-7B-Chat --system \"Answer in one sentence.\" --temperature 0.7
   printf '你好\\n1+1=?\\n' | baichuan2 chat --model DIR
 
 In the terminal: /reset begins anew, /system TEXT sets the scene, /help lists all, Ctrl-C ends an answer, Ctrl-D the conversation. From a pipe \

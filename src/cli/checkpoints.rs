@@ -1,5 +1,6 @@
 //! The checkpoints of a run: where they lie, in which order, and what they are called.
 
+use super::model::embedded;
 use anyhow::{Context, bail};
 use baichuan2::{bpe::Tokenizer, checkpoint::Checkpoint, dtransformer::Decoder};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,12 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// A folder that cannot be read, or that has none.
 pub fn of_run(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if embedded(folder)?.is_some() {
+        bail!(
+            "{}: a model inside this program is without its checkpoints; models/train of the repository makes them again",
+            folder.display()
+        );
+    }
     // A run keeps them in a folder of their own.
     let inside = Some(folder.join("checkpoints")).filter(|inside| inside.is_dir());
     let among = inside.as_deref().unwrap_or(folder);
@@ -46,7 +53,7 @@ pub fn tokens(folder: &Path) -> Option<u64> {
 pub struct Opened {
     pub decoder: Decoder,
     pub tokenizer: Tokenizer,
-    /// What ends a text: `</s>`, or what the model's configuration names.
+    /// What ends a text: what the model's configuration names, or `</s>`.
     end: Option<u32>,
 }
 
@@ -67,9 +74,15 @@ impl Opened {
 /// # Errors
 /// A model or a tokenizer that cannot be opened, or that do not belong together.
 pub fn open(model: &Path, run: &Path) -> anyhow::Result<Opened> {
-    let checkpoint = Checkpoint::open(model)?;
-    let beside = checkpoint.tokenizer.clone();
-    let tokenizer = Tokenizer::open(beside.unwrap_or_else(|| run.to_owned()))?;
+    let (checkpoint, tokenizer) = match embedded(model)? {
+        Some(model) => (model.checkpoint(), model.tokenizer()),
+        None => {
+            let checkpoint = Checkpoint::open(model)?;
+            let beside = checkpoint.tokenizer.clone();
+            let tokenizer = Tokenizer::open(beside.unwrap_or_else(|| run.to_owned()))?;
+            (checkpoint, tokenizer)
+        }
+    };
     if tokenizer.vocab_size() > checkpoint.config.vocab_size {
         bail!(
             "the tokenizer has {} pieces, but the model a vocabulary of {}; they do not belong together",
@@ -80,7 +93,7 @@ pub fn open(model: &Path, run: &Path) -> anyhow::Result<Opened> {
     let named = checkpoint.generation.eos_token_ids.first().copied();
     Ok(Opened {
         decoder: checkpoint.decoder()?,
-        end: tokenizer.eos().or(named),
+        end: named.or(tokenizer.eos()),
         tokenizer,
     })
 }

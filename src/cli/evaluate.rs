@@ -2,6 +2,7 @@
 
 use super::{
     checkpoints::{self, Opened},
+    model::ModelsArgs,
     output::Outputs,
     position_picture::{self, Curve},
     read_text,
@@ -28,23 +29,22 @@ use std::{
 /// Measure the loss of models on text they never saw: the held-out part of the built-in corpus, or a text of your own
 ///
 /// Each document is read alone, from its beginning, after the token that ends another; its own end is predicted too. So the loss can be held against
-/// what the document itself costs: `own` is the loss of a reader who knows how the corpus is made and that these documents are held out; none reads better
-/// on average, but where a story can be told in two ways the figure is only a bound. Which items are held out no training text tells: `untold` is the loss
+/// what the document itself costs: `entropy` is the loss of a reader who knows how the corpus is made and that these documents are held out; none reads better
+/// on average, but where a story can be told in two ways the figure is only a bound. Which items are held out no training text tells: `learnable` is the loss
 /// of a reader who knows all but that, and 1.00 in its last column is what a model can hope for.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  baichuan2 evaluate --model runs/rope --model runs/alibi
-  baichuan2 evaluate --model runs/rope --checkpoints     how the loss fell
-  baichuan2 evaluate --model runs/rope --text mine.txt   documents are what empty lines separate
-  baichuan2 evaluate --model runs/rope --model runs/alibi --by-position --svg length.svg
+  baichuan2 evaluate
+  baichuan2 evaluate --model models/rope --checkpoints    how the loss fell
+  baichuan2 evaluate --model my-model --text mine.txt     documents are what empty lines separate
+  baichuan2 evaluate --by-position --svg length.svg
 
 Loss is in nats a token, ± its standard error. Bits a character compare models of different tokenizers. With --by-position, the text is packed as \
 in training and the same tokens are predicted at every position, up to --times the trained length, so that only the position differs.")]
 pub struct Evaluate {
-    /// A folder with a model; give several to compare them.
-    #[arg(long = "model", value_name = "DIR", required = true)]
-    models: Vec<PathBuf>,
+    #[command(flatten)]
+    of: ModelsArgs,
     /// Take the checkpoints of each folder too, a line each: those in it, or in `checkpoints` in it, named tokens-N.
     #[arg(long, conflicts_with = "by_position")]
     checkpoints: bool,
@@ -98,12 +98,12 @@ const TOKENS: usize = 50_000;
 const TOKENS_OF_A_BIN: usize = 8192;
 
 /// A text to be read, and what is known of it where it is of the corpus.
-struct Held {
+struct Sample {
     text: String,
-    known: Option<Known>,
+    known: Option<CodeLength>,
 }
 
-struct Known {
+struct CodeLength {
     kind: Kind,
     bits: f64,
     split_bits: f64,
@@ -118,11 +118,11 @@ struct Measured {
 }
 
 impl Measured {
-    fn own(&self) -> f64 {
+    fn entropy(&self) -> f64 {
         self.tally.nats_a_token(self.bits)
     }
 
-    fn untold(&self) -> f64 {
+    fn learnable(&self) -> f64 {
         self.tally.nats_a_token(self.bits + self.split_bits)
     }
 
@@ -139,7 +139,7 @@ impl Measured {
             "perplexity": tally.perplexity(),
         });
         if known {
-            for (name, nats) in [("own", self.own()), ("untold", self.untold())] {
+            for (name, nats) in [("entropy", self.entropy()), ("learnable", self.learnable())] {
                 let bits = nats / LN_2 * tally.tokens as f64 / tally.characters as f64;
                 report[name] = json!({
                     "nats_a_token": nats,
@@ -154,7 +154,7 @@ impl Measured {
 }
 
 /// A model's documents, all and by kind.
-struct Model {
+struct Evaluation {
     folder: PathBuf,
     context: usize,
     all: Measured,
@@ -176,7 +176,7 @@ impl Evaluate {
 
     fn by_document(&self) -> anyhow::Result<()> {
         let mut folders = Vec::new();
-        for run in &self.models {
+        for run in &self.of.models {
             match self.checkpoints {
                 true => folders.extend(checkpoints::of_run(run)?.into_iter().map(|at| (at, run))),
                 false => folders.push((run.clone(), run)),
@@ -237,7 +237,7 @@ impl Evaluate {
     }
 
     /// So much of the corpus, or of a text.
-    fn documents(&self, tokenizer: &Tokenizer) -> anyhow::Result<Vec<Held>> {
+    fn documents(&self, tokenizer: &Tokenizer) -> anyhow::Result<Vec<Sample>> {
         let mut left = match (self.tokens, &self.text) {
             (Some(tokens), _) => tokens,
             (None, Some(_)) => usize::MAX,
@@ -246,7 +246,7 @@ impl Evaluate {
         let mut held = Vec::new();
         self.each_document(|text, known| {
             let tokens = tokenizer.encode(&text).len() + 1; // and the end
-            held.push(Held { text, known });
+            held.push(Sample { text, known });
             left = left.saturating_sub(tokens);
             left > 0
         })?;
@@ -256,7 +256,7 @@ impl Evaluate {
     /// Calls `take` on one document after the other, until it has enough of them.
     fn each_document(
         &self,
-        mut take: impl FnMut(String, Option<Known>) -> bool,
+        mut take: impl FnMut(String, Option<CodeLength>) -> bool,
     ) -> anyhow::Result<()> {
         let Some(path) = &self.text else {
             for Document {
@@ -266,7 +266,7 @@ impl Evaluate {
                 split_bits,
             } in Corpus::of(self.seed, Split::Validation)
             {
-                let known = Known {
+                let known = CodeLength {
                     kind,
                     bits,
                     split_bits,
@@ -293,7 +293,7 @@ impl Evaluate {
     }
 
     fn by_position(&self, outputs: &Outputs) -> anyhow::Result<()> {
-        let models = self.models.iter().map(|folder| open(folder, folder));
+        let models = self.of.models.iter().map(|folder| open(folder, folder));
         let models: Vec<Ready> = models.collect::<anyhow::Result<_>>()?;
         let longest = models
             .iter()
@@ -313,8 +313,8 @@ impl Evaluate {
         if let Some(i) = others.iter().position(|ids| ids != first) {
             bail!(
                 "{} and {} cut the text into different tokens, whose losses cannot be compared token by token; measure them one at a time",
-                self.models[0].display(),
-                self.models[i + 1].display()
+                self.of.models[0].display(),
+                self.of.models[i + 1].display()
             );
         }
         let blocks = ((first.len() - 1) / width + 1).saturating_sub(bins);
@@ -325,8 +325,8 @@ impl Evaluate {
             ids_needed(width, bins, 2)
         );
         let mut curves = Vec::new();
-        let names = checkpoints::names(&self.models);
-        for ((folder, name), ready) in self.models.iter().zip(names).zip(&models) {
+        let names = checkpoints::names(&self.of.models);
+        for ((folder, name), ready) in self.of.models.iter().zip(names).zip(&models) {
             let decoder = &ready.opened.decoder;
             let bar = spinner("reading the text at every position");
             let losses = by_position(decoder, first, width, bins, blocks)
@@ -347,7 +347,7 @@ impl Evaluate {
         }
         let mut out = anstream::stdout().lock();
         if self.json {
-            let models = self.models.iter().zip(&curves);
+            let models = self.of.models.iter().zip(&curves);
             let report = json!({
                 "seed": self.text.is_none().then_some(self.seed),
                 "text": self.text,
@@ -406,7 +406,7 @@ fn open(model: &Path, run: &Path) -> anyhow::Result<Ready> {
     Ok(Ready { opened, end })
 }
 
-fn measure(folder: PathBuf, ready: &Ready, held: &[Held]) -> anyhow::Result<Model> {
+fn measure(folder: PathBuf, ready: &Ready, held: &[Sample]) -> anyhow::Result<Evaluation> {
     let (decoder, tokenizer) = (&ready.opened.decoder, &ready.opened.tokenizer);
     let bar = spinner("reading");
     let texts: Vec<String> = held.iter().map(|held| held.text.clone()).collect();
@@ -432,7 +432,7 @@ fn measure(folder: PathBuf, ready: &Ready, held: &[Held]) -> anyhow::Result<Mode
         }
     }
     kinds.retain(|(_, measured)| measured.tally.documents > 0);
-    Ok(Model {
+    Ok(Evaluation {
         folder,
         context: decoder.config().context,
         all,
@@ -441,7 +441,7 @@ fn measure(folder: PathBuf, ready: &Ready, held: &[Held]) -> anyhow::Result<Mode
 }
 
 /// A model a line.
-fn totals(models: &[Model], known: bool) -> String {
+fn totals(models: &[Evaluation], known: bool) -> String {
     let mut header = vec![
         "model",
         "tokens",
@@ -451,7 +451,7 @@ fn totals(models: &[Model], known: bool) -> String {
         "perplexity",
     ];
     if known {
-        header.extend(OWN);
+        header.extend(CODE_LENGTHS);
     }
     let mut table = table(header);
     let folders: Vec<PathBuf> = models.iter().map(|model| model.folder.clone()).collect();
@@ -466,7 +466,7 @@ fn totals(models: &[Model], known: bool) -> String {
             format!("{:.2}", tally.perplexity()),
         ];
         if known {
-            row.extend(own(&model.all));
+            row.extend(code_lengths(&model.all));
         }
         table.add_row(row);
     }
@@ -474,9 +474,9 @@ fn totals(models: &[Model], known: bool) -> String {
 }
 
 /// A kind a line.
-fn kinds(name: &str, model: &Model) -> String {
+fn kinds(name: &str, model: &Evaluation) -> String {
     let mut header = vec![name, "documents", "tokens", "loss", "±"];
-    header.extend(OWN);
+    header.extend(CODE_LENGTHS);
     let mut table = table(header);
     let kinds = model.kinds.iter();
     let rows = kinds.map(|(kind, measured)| (kind.to_string(), measured));
@@ -489,21 +489,25 @@ fn kinds(name: &str, model: &Model) -> String {
             format!("{:.4}", tally.loss()),
             error(tally.standard_error()),
         ];
-        row.extend(own(measured));
+        row.extend(code_lengths(measured));
         table.add_row(row);
     }
     lines(&table)
 }
 
-const OWN: [&str; 4] = ["own", "× own", "untold", "× untold"];
+const CODE_LENGTHS: [&str; 4] = ["entropy", "× entropy", "learnable", "× learnable"];
 
-fn own(measured: &Measured) -> [String; 4] {
-    let (loss, own, untold) = (measured.tally.loss(), measured.own(), measured.untold());
+fn code_lengths(measured: &Measured) -> [String; 4] {
+    let (loss, entropy, learnable) = (
+        measured.tally.loss(),
+        measured.entropy(),
+        measured.learnable(),
+    );
     [
-        format!("{own:.4}"),
-        format!("{:.2}", loss / own),
-        format!("{untold:.4}"),
-        format!("{:.2}", loss / untold),
+        format!("{entropy:.4}"),
+        format!("{:.2}", loss / entropy),
+        format!("{learnable:.4}"),
+        format!("{:.2}", loss / learnable),
     ]
 }
 

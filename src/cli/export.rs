@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "\
 Examples:
   As a Llama, which engines know that do not know Baichuan:
-    baichuan2 export --model DIR --as llama --out my-llama
+    baichuan2 export --as llama --out my-llama
   With an adapter of `baichuan2 finetune --adapter`, or of PEFT, merged into it:
     baichuan2 export --model DIR --adapter my-adapter --out my-model
   A torch .bin, or shards, as one safetensors file:

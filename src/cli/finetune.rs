@@ -25,7 +25,7 @@ use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 #[command(after_help = "\
 Examples:
   All parameters:
-    baichuan2 finetune --model DIR --data chats.jsonl --out my-chat
+    baichuan2 finetune --data chats.jsonl --out my-chat
   Low-rank changes of W_pack (of q_proj, k_proj and v_proj in a Llama), merged into the model:
     baichuan2 finetune --model DIR --data chats.jsonl --out my-chat --lora-rank 8
   The same, kept beside the model as an adapter that PEFT loads, and merged later:

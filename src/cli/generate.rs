@@ -12,9 +12,9 @@ use baichuan2::generation::{Options, Session};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  baichuan2 generate --model DIR \"Once upon a time\"
-  baichuan2 generate --model DIR --temperature 0.8 --seed 7 \"白日依山尽，\"
-  echo \"Hamlet->Shakespeare\" | baichuan2 generate --model DIR
+  baichuan2 generate \"Once upon a time\"
+  baichuan2 generate --model embedded:alibi --temperature 0.8 --seed 7 \"从前\"
+  echo \"Hamlet->Shakespeare\" | baichuan2 generate --model Baichuan2-7B-Base
   baichuan2 generate --model DIR --ids 126,301,282 --max-new-tokens 16
 
 The text goes to standard output, figures to standard error. Without sampling options and without advice in the folder's generation_config.json \

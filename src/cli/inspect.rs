@@ -1,5 +1,7 @@
 //! `baichuan2 inspect`: what a checkpoint is, what it holds, and what it takes to run it.
 
+use super::model::embedded;
+use anyhow::bail;
 use baichuan2::{
     checkpoint::{Checkpoint, Item},
     dtransformer::{Config, Position},
@@ -23,8 +25,8 @@ Examples:
   baichuan2 inspect DIR --weights DIR/pytorch_model.bin
   baichuan2 inspect DIR --json")]
 pub struct Inspect {
-    /// The folder with config.json and the weights.
-    #[arg(value_name = "DIR")]
+    /// The folder with config.json and the weights, or a small model inside this program: embedded:rope, embedded:alibi.
+    #[arg(value_name = "DIR|NAME", default_value = "embedded:rope")]
     folder: PathBuf,
     /// Weights to look at instead of the folder's own: a file or another folder.
     #[arg(long, value_name = "PATH")]
@@ -43,8 +45,17 @@ impl Inspect {
     /// # Errors
     /// The checkpoint cannot be opened, or the output not written.
     pub fn run(self) -> anyhow::Result<()> {
-        let weights = self.weights.as_ref().unwrap_or(&self.folder);
-        let checkpoint = Checkpoint::open_with(&self.folder, weights)?;
+        let checkpoint = match (embedded(&self.folder)?, &self.weights) {
+            (Some(model), None) => model.checkpoint(),
+            (Some(_), Some(_)) => bail!(
+                "--weights goes with a folder; {} has its own",
+                self.folder.display()
+            ),
+            (None, weights) => {
+                let weights = weights.as_ref().unwrap_or(&self.folder);
+                Checkpoint::open_with(&self.folder, weights)?
+            }
+        };
         let mut out = io::stdout().lock();
         if self.json {
             serde_json::to_writer_pretty(&mut out, &as_json(&checkpoint))

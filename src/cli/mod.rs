@@ -25,7 +25,7 @@ mod train_bpe;
 mod train_log;
 mod verify;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use baichuan2::bpe::Tokenizer;
 use clap::{Args, Parser, Subcommand};
 use std::{
@@ -163,20 +163,23 @@ fn positive(value: &str) -> Result<f64, String> {
 /// Which tokenizer.
 #[derive(Args)]
 struct TokenizerArg {
-    /// A SentencePiece `.model`, a `tokenizer.json`, or a folder with one of them (`.model` first).
-    #[arg(long, short, value_name = "FILE|DIR", env = "BAICHUAN2_TOKENIZER")]
-    tokenizer: Option<PathBuf>,
+    /// A SentencePiece `.model`, a `tokenizer.json`, or a folder with one of them (`.model` first); or that of a small model inside this program.
+    #[arg(
+        long,
+        short,
+        value_name = "FILE|DIR|NAME",
+        default_value = "embedded:rope",
+        env = "BAICHUAN2_TOKENIZER"
+    )]
+    tokenizer: PathBuf,
 }
 
 impl TokenizerArg {
-    /// Opens it. The one place that decides what is used where none is named.
+    /// Opens it.
     fn open(&self) -> Result<Tokenizer> {
-        let Some(path) = &self.tokenizer else {
-            bail!(
-                "no tokenizer: pass --tokenizer with a tokenizer.model, a tokenizer.json, or a folder that holds one \
-                 (or set BAICHUAN2_TOKENIZER)"
-            );
-        };
-        Ok(Tokenizer::open(path)?)
+        Ok(match model::embedded(&self.tokenizer)? {
+            Some(model) => model.tokenizer(),
+            None => Tokenizer::open(&self.tokenizer)?,
+        })
     }
 }

@@ -5,6 +5,7 @@ use baichuan2::{
     bpe::Tokenizer,
     checkpoint::{BESIDE_WEIGHTS, Checkpoint, Family, GenerationConfig},
     dtransformer::Decoder,
+    embedded::EmbeddedModel,
     generation::{Sampling, chat::ChatFormat},
 };
 use std::path::{Path, PathBuf};
@@ -20,8 +21,18 @@ pub struct Model {
 }
 
 impl Model {
-    /// Opens a Hugging Face folder.
+    /// Opens a Hugging Face folder, or what a name that begins with `embedded:` stands for.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
+        if let Some(model) = embedded(folder)? {
+            let checkpoint = model.checkpoint();
+            return Ok(Model {
+                decoder: checkpoint.decoder()?,
+                checkpoint,
+                folder: folder.to_owned(),
+                tokenizer: Some(model.tokenizer()),
+                add_bos_token: None,
+            });
+        }
         let checkpoint = Checkpoint::open(folder)?;
         let decoder = checkpoint.decoder()?;
         let tokenizer = checkpoint
@@ -85,6 +96,12 @@ impl Model {
 
     /// What lies beside the weights, and belongs into the folder of any model that is made of this one: configuration, tokenizer, code.
     pub fn files(&self) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        if let Some(model) = embedded(&self.folder)? {
+            let files = model.beside_weights();
+            return Ok(files
+                .map(|(name, bytes)| (name.to_owned(), bytes.to_vec()))
+                .into());
+        }
         let is_one = |name: &str| BESIDE_WEIGHTS.contains(&name) || name.ends_with(".py");
         let in_folder = || format!("{}: cannot be read", self.folder.display());
         let mut files = Vec::new();
@@ -125,12 +142,34 @@ fn add_bos_token(file: &Path) -> anyhow::Result<Option<bool>> {
     Ok(config.add_bos_token)
 }
 
-/// A model's folder.
+/// The model inside this program that a name stands for; none for a folder.
+///
+/// # Errors
+/// A name that no model has.
+pub fn embedded(name: &Path) -> anyhow::Result<Option<EmbeddedModel>> {
+    let name = name.to_str();
+    let name = name.filter(|name| name.starts_with(EmbeddedModel::PREFIX));
+    Ok(name.map(str::parse).transpose()?)
+}
+
+/// A model's folder, or its name.
 #[derive(clap::Args)]
 pub struct ModelArgs {
-    /// A Hugging Face folder: config.json, the weights and the tokenizer.
-    #[arg(long, value_name = "DIR")]
+    /// A Hugging Face folder (config.json, the weights and the tokenizer), or a small model inside this program: embedded:rope, embedded:alibi.
+    #[arg(long, value_name = "DIR|NAME", default_value = "embedded:rope")]
     pub model: PathBuf,
+}
+
+/// Several of them.
+#[derive(clap::Args)]
+pub struct ModelsArgs {
+    /// A folder with a model, or the name of one inside this program; give several to compare them.
+    #[arg(
+        long = "model",
+        value_name = "DIR|NAME",
+        default_values = ["embedded:rope", "embedded:alibi"]
+    )]
+    pub models: Vec<PathBuf>,
 }
 
 impl ModelArgs {

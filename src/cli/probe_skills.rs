@@ -2,6 +2,7 @@
 
 use super::{
     checkpoints,
+    model::ModelsArgs,
     trace::{lines, table},
 };
 use anyhow::Context;
@@ -14,14 +15,13 @@ use std::{io::Write, path::PathBuf};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  baichuan2 probe-skills --model models/rope --model models/alibi
-  baichuan2 probe-skills --model runs/rope --checkpoints   how they came about
+  baichuan2 probe-skills
+  baichuan2 probe-skills --model models/rope --checkpoints   how they came about
 
 Each figure is the share of probes whose whole answer is the model's greedy choice; `guess` is what guessing among what is at hand would reach.")]
 pub struct ProbeSkills {
-    /// A folder with a model; give several to compare them.
-    #[arg(long = "model", value_name = "DIR", required = true)]
-    models: Vec<PathBuf>,
+    #[command(flatten)]
+    of: ModelsArgs,
     /// Take the checkpoints of each folder too: those in it, or in `checkpoints` in it, named tokens-N, in the order of N. They need no tokenizer of their own.
     #[arg(long)]
     checkpoints: bool,
@@ -55,7 +55,7 @@ impl ProbeSkills {
     pub fn run(self) -> anyhow::Result<()> {
         let skills = Skill::ALL.map(|skill| (skill, probes(skill, self.probes, self.seed)));
         let mut measured = Vec::new();
-        for folder in &self.models {
+        for folder in &self.of.models {
             let models = match self.checkpoints {
                 true => checkpoints::of_run(folder)?,
                 false => vec![folder.clone()],

@@ -14,6 +14,7 @@ use unicode_width::UnicodeWidthStr;
 
 const EXAMPLES: &str = "\
 Examples:
+  baichuan2 tokenize 'Once upon a time, 从前有一只小猫'
   baichuan2 tokenize -t tokenizer.model 'Hamlet->Shakespeare'
   printf '温故而知新' | baichuan2 tokenize -t DIR --merges
   baichuan2 tokenize -t DIR --ids 'Hi' | baichuan2 detokenize -t DIR

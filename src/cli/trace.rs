@@ -21,7 +21,7 @@ use std::{io::Write, path::PathBuf};
 #[command(after_help = "\
 Examples:
   A table of all intermediates:
-    baichuan2 trace --model tests/goldens/tiny7b --ids 126,301,282
+    baichuan2 trace \"Once upon a time\"
   All of them in a file:
     baichuan2 trace --model tests/goldens/tiny7b --ids 126,301,282 \\
       --out acts.safetensors
