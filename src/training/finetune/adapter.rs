@@ -1,4 +1,4 @@
-//! Changes of low rank in a folder of their own, as the library PEFT reads and writes them.
+//! Low-rank updates in a folder of their own, as the library PEFT reads and writes them.
 //!
 //! `adapter_config.json` says how they are to be applied, `adapter_model.safetensors` holds for each matrix of the model a pair
 //! `base_model.model.{module}.lora_A.weight` `[r, in]` and `….lora_B.weight` `[out, r]`: $W = W_0 + \frac{\alpha}{r} B A$.
@@ -13,6 +13,7 @@ use crate::{
 use indexmap::IndexMap;
 use ndarray::{Array2, linalg::general_mat_mul};
 use serde::Deserialize;
+use serde_json::Value;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -70,7 +71,7 @@ pub enum AdapterError {
     NoSuchMatrix(String),
 }
 
-/// Changes of low rank to matrices of a model.
+/// Low-rank updates of matrices of a model.
 ///
 /// ```
 /// use baichuan2::{tensor::StoredTensor, training::finetune::{Adapter, LoraSettings}};
@@ -97,9 +98,14 @@ struct File {
     bias: Option<String>,
     use_rslora: Option<bool>,
     use_dora: Option<bool>,
+    // Not always of one type: see [`given`].
+    init_lora_weights: Option<Value>,
+    layer_replication: Option<Value>,
+    alora_invocation_tokens: Option<Value>,
+    use_qalora: Option<Value>,
     fan_in_fan_out: Option<bool>,
-    rank_pattern: Option<serde_json::Map<String, serde_json::Value>>,
-    alpha_pattern: Option<serde_json::Map<String, serde_json::Value>>,
+    rank_pattern: Option<Value>,
+    alpha_pattern: Option<Value>,
 }
 
 const PREFIX: &str = "base_model.model.";
@@ -268,10 +274,21 @@ enum ConfigError {
     Adapter(AdapterError),
 }
 
+/// Whether a key says anything: null, false and what is empty do not.
+fn given(value: &Option<Value>) -> bool {
+    match value {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(Value::Object(items)) => !items.is_empty(),
+        Some(_) => true,
+    }
+}
+
 fn settings(json: &[u8]) -> Result<LoraSettings, ConfigError> {
     let file: File = serde_json::from_slice(json).map_err(ConfigError::Json)?;
     let File { r, lora_alpha, .. } = file;
-    let given = |pattern: Option<serde_json::Map<_, _>>| pattern.is_some_and(|p| !p.is_empty());
+    // Ways to begin that take a part of W₀ away change what the factors are to be added to.
+    let init = file.init_lora_weights.as_ref().and_then(Value::as_str);
     let bias = file.bias.unwrap_or("none".into());
     for (key, refused, value, supported) in [
         (
@@ -307,14 +324,38 @@ fn settings(json: &[u8]) -> Result<LoraSettings, ConfigError> {
             "false",
         ),
         (
+            "init_lora_weights",
+            init.is_some_and(|init| init != "gaussian"),
+            init.unwrap_or_default().to_owned(),
+            "true, false or gaussian",
+        ),
+        (
+            "layer_replication",
+            given(&file.layer_replication),
+            "given".into(),
+            "each layer once",
+        ),
+        (
+            "alora_invocation_tokens",
+            given(&file.alora_invocation_tokens),
+            "given".into(),
+            "the same change at every token",
+        ),
+        (
+            "use_qalora",
+            given(&file.use_qalora),
+            "true".into(),
+            "false",
+        ),
+        (
             "rank_pattern",
-            given(file.rank_pattern),
+            given(&file.rank_pattern),
             "given".into(),
             "one rank for all",
         ),
         (
             "alpha_pattern",
-            given(file.alpha_pattern),
+            given(&file.alpha_pattern),
             "given".into(),
             "one alpha for all",
         ),
@@ -436,6 +477,10 @@ mod tests {
             ("use_dora", true.into()),
             ("use_rslora", true.into()),
             ("rank_pattern", serde_json::json!({"W_pack": 4})),
+            ("init_lora_weights", "pissa_niter_16".into()),
+            ("layer_replication", serde_json::json!([[0, 2], [1, 2]])),
+            ("alora_invocation_tokens", serde_json::json!([5])),
+            ("use_qalora", true.into()),
             ("lora_alpha", "high".into()),
         ] {
             let mut bad = good.clone();
@@ -450,7 +495,12 @@ mod tests {
             };
             assert!(error().contains(expected), "{key}: {}", error());
         }
-        fs::write(&config, good.to_string()).unwrap();
+        let mut plain = good.clone();
+        plain["init_lora_weights"] = "gaussian".into();
+        plain["layer_replication"] = Value::Null;
+        plain["use_qalora"] = false.into();
+        fs::write(&config, plain.to_string()).unwrap();
+        Adapter::open(folder.path()).unwrap();
         let weights = folder.path().join(WEIGHTS);
         let bytes = fs::read(&weights).unwrap();
         fs::write(&weights, &bytes[..bytes.len() - 3]).unwrap();

@@ -9,7 +9,7 @@
 //! # Which tokens count
 //!
 //! A conversation becomes the ids that [`ChatFormat`] gives it when it is held: the system's text, then for each message the token of who speaks
-//! and the message; at the very end `</s>`. Each id is there to foretell the next one, and what counts is
+//! and the message; at the very end `</s>`. Each id is there to predict the next one, and what counts is
 //!
 //! | what stands there | what is to follow | counts |
 //! |---|---|---|
@@ -230,7 +230,7 @@ impl Example {
         encode: impl Fn(&str) -> Vec<u32>,
         context: usize,
     ) -> Option<Self> {
-        // What stands at each place, and what is to be foretold there.
+        // What stands at each place, and what is to be predicted there.
         let mut said: Vec<(u32, Option<u32>)> = Vec::new();
         let mut answered = false;
         for message in messages {

@@ -1,9 +1,10 @@
 //! Fine-tuning: a trained model learns to answer as given conversations do.
 //!
-//! The page leaves it open. Shipped: `fine-tune/fine-tune.py` of the Baichuan 2 repository, whose defaults are those of [`Settings`]. The loss is
-//! the mean cross-entropy of the tokens that count in a batch: the assistant's, and the end of each answer ([`Example`] says which exactly).
+//! The page leaves it open. Shipped: `fine-tune/fine-tune.py` of the Baichuan 2 repository. The defaults of [`Settings`] are those of the command
+//! that its README gives, which also cuts conversations at 512 tokens; the script's own are Hugging Face's. The loss is the mean cross-entropy of the
+//! tokens that count in a batch: the assistant's, and the end of each answer ([`Example`] says which exactly).
 //!
-//! * All parameters move, or, with [`LoraSettings`], only low-rank changes of the query, key and value projections ([`Lora`]).
+//! * All parameters move, or, with [`LoraSettings`], only low-rank updates of the query, key and value projections ([`Lora`]).
 //! * Weights, gradients and AdamW's moments are f32 throughout, whatever the checkpoint stores.
 //! * Sequences of a batch are filled up at the right to the longest of them. What is filled in has no target, and attention never looks to the
 //!   right, so that it changes nothing.
@@ -12,8 +13,8 @@
 //! |---|---|
 //! | conversations from a file, and what of them counts | [`read_conversations`], [`Example`] |
 //! | the steps | [`Tuner`] |
-//! | low-rank changes | [`Lora`] |
-//! | low-rank changes in a folder of their own, as PEFT has them | `Adapter` |
+//! | low-rank updates | [`Lora`] |
+//! | low-rank updates in a folder of their own, as PEFT has them | `Adapter` |
 
 #[cfg(feature = "files")]
 mod adapter;
@@ -45,13 +46,13 @@ pub struct Settings {
     pub max_z_weight: f64,
     /// Parts of a batch whose gradients are made side by side and summed in order; each takes the memory of a gradient.
     pub parts: usize,
-    /// Low-rank changes, in place of moving all parameters.
+    /// Low-rank updates, in place of moving all parameters.
     pub lora: Option<LoraSettings>,
     /// Begins the random numbers.
     pub seed: u64,
 }
 
-/// The size of low-rank changes.
+/// The size of low-rank updates.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LoraSettings {
     /// $r$.
@@ -61,7 +62,7 @@ pub struct LoraSettings {
 }
 
 impl Default for Settings {
-    /// The shipped ones; max-z is off there, too.
+    /// Those of the shipped README's command; max-z is off there, too.
     fn default() -> Self {
         Settings {
             optimizer: AdamW {
@@ -109,6 +110,35 @@ impl Settings {
             }
         };
         4 * (weights_and_gradients + rest)
+    }
+
+    /// Bytes of the attention maps that are kept for the way back, $4 L H \ell^2$ a sequence, all f32, where batches have `batch` sequences of up to
+    /// `tokens` tokens, $\ell$. No more parts are computed at once than there are `threads`.
+    ///
+    /// ```
+    /// use baichuan2::{dtransformer::Config, training::finetune::Settings};
+    /// let one = Settings { parts: 1, ..Settings::default() };
+    /// assert_eq!(one.attention_bytes(&Config::baichuan2_7b(), 16, 512, 8), 16 << 30); // a GiB a sequence
+    /// ```
+    pub fn attention_bytes(
+        &self,
+        config: &Config,
+        batch: usize,
+        tokens: usize,
+        threads: usize,
+    ) -> u64 {
+        let parts = self.parts.max(1);
+        let at_once = batch.div_ceil(parts).saturating_mul(parts.min(threads));
+        let factors = [
+            config.num_hidden_layers,
+            config.num_attention_heads,
+            tokens,
+            tokens,
+            // Where the last part is smaller, there are no more than all.
+            at_once.min(batch),
+        ];
+        let bytes = factors.iter().map(|&n| n as u64);
+        bytes.fold(4, u64::saturating_mul)
     }
 
     /// Checks every range, for a model of this configuration.
@@ -162,6 +192,9 @@ pub enum TunerError {
         /// Ids run below this.
         vocab_size: usize,
     },
+    /// A batch that nothing can be learned from.
+    #[error("no token of the batch counts, so that there is nothing to learn from it")]
+    NothingCounts,
     /// The loss or the gradient is not a number any more. The parameters are those before the step.
     #[error(
         "step {step}: the loss is {loss} and the norm of its gradient {gradient_norm}; it has diverged: try a lower learning rate"
@@ -226,12 +259,17 @@ impl Tuner {
         })
     }
 
-    /// The weights so far, changes of low rank included.
+    /// The weights so far, low-rank updates included.
     pub fn parameters(&self) -> &Parameters<f32> {
         &self.parameters
     }
 
-    /// The changes of low rank, where it is they that are learned.
+    /// The weights alone; the memory of gradients and moments is free again.
+    pub fn into_parameters(self) -> Parameters<f32> {
+        self.parameters
+    }
+
+    /// The low-rank updates, where it is they that are learned.
     pub fn lora(&self) -> Option<&Lora<f32>> {
         self.lora.as_ref()
     }
@@ -245,12 +283,15 @@ impl Tuner {
     /// One step on a batch.
     ///
     /// # Errors
-    /// A token outside the vocabulary, or a loss or gradient that is not finite; nothing was changed then.
+    /// A token outside the vocabulary, no target that counts, or a loss or gradient that is not finite; nothing was changed then.
     pub fn step(&mut self, examples: &[&Example]) -> Result<Step, TunerError> {
         self.check(examples)?;
         let (p, z) = (&self.parameters, self.settings.max_z_weight);
         let parts = parts(examples, self.gradients.len());
         let count = parts.iter().map(Batch::counted).sum();
+        if count == 0 {
+            return Err(TunerError::NothingCounts);
+        }
         let losses = threads::map(
             parts.iter().zip(&mut self.gradients),
             |(batch, gradient)| {

@@ -196,3 +196,54 @@ fn what_cannot_be_is_an_error_and_changes_nothing() {
         assert_eq!(error.to_string(), expected);
     }
 }
+
+/// Catches: a step that is taken again with the gradient of the one before, where a batch has none.
+#[test]
+fn a_batch_in_which_nothing_counts_is_an_error_and_changes_nothing() {
+    let of_the_user = Example {
+        targets: vec![None; 3],
+        ids: vec![5, 7, 8],
+        cut: false,
+    };
+    for lora in [None, lora(1)] {
+        let settings = Settings {
+            lora,
+            ..Settings::default()
+        };
+        let mut tuner = Tuner::new(settings, model(Position::Alibi)).unwrap();
+        tuner.step(&[&examples()[0]]).unwrap();
+        let before = tuner.parameters().clone();
+        for batch in [&[][..], &[&of_the_user]] {
+            assert_eq!(tuner.step(batch), Err(TunerError::NothingCounts));
+        }
+        assert_eq!(*tuner.parameters(), before);
+        assert_eq!(tuner.step(&[&examples()[1]]).unwrap().step, 2);
+    }
+}
+
+/// Catches: ℓ in place of ℓ², a layer's maps in place of all, one part's in place of those that are computed at once.
+#[test]
+fn the_maps_of_the_sequences_at_once_are_estimated() {
+    let config = model(Position::Alibi).config;
+    let of_a_sequence = 4 * 2 * 4 * 10 * 10;
+    for (parts, batch, threads, sequences) in [
+        (1, 16, 8, 16),
+        (2, 16, 8, 16),
+        (2, 16, 1, 8),
+        (2, 3, 8, 3),
+        (64, 16, 2, 2),
+    ] {
+        let settings = Settings {
+            parts,
+            ..Settings::default()
+        };
+        let bytes = settings.attention_bytes(&config, batch, 10, threads);
+        assert_eq!(
+            bytes,
+            of_a_sequence * sequences,
+            "{parts} {batch} {threads}"
+        );
+    }
+    let endless = Settings::default().attention_bytes(&config, usize::MAX, usize::MAX, 2);
+    assert_eq!(endless, u64::MAX);
+}
