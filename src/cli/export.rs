@@ -26,7 +26,8 @@ Examples:
     baichuan2 export --model DIR --out my-model
 
 As a Llama, W_pack is cut into q_proj, k_proj and v_proj, and the rows of the head are normalized for good, since a Llama has no NormHead. A \
-model with ALiBi (the 13B) cannot be one. The normalized head is rounded to the number format of the folder: with --dtype f32 it is exact.")]
+model with ALiBi (the 13B) cannot be one. The normalized head is rounded to the number format of the folder: with --dtype f32 it is \
+equal up to the rounding of f32.")]
 pub struct Export {
     #[command(flatten)]
     model: ModelArgs,
@@ -82,16 +83,23 @@ impl Export {
         let model = self.model.open()?;
         not_itself(&self.model.model, &self.out)?;
         let out = OutputFolder::new(&self.out, self.force, is_of_a_model)?;
-        let adapter = self.adapter.as_deref().map(Adapter::open).transpose()?;
+        let of_the_adapter = || {
+            let folder = self.adapter.as_deref().unwrap_or(Path::new(""));
+            format!("the adapter {}", folder.display())
+        };
+        let adapter = self.adapter.as_deref().map(Adapter::open);
+        let adapter = adapter.transpose().with_context(of_the_adapter)?;
         if let Some(adapter) = &adapter {
-            adapter.check(&model.checkpoint.config)?;
+            let fits = adapter.check(&model.checkpoint.config);
+            fits.with_context(of_the_adapter)?;
         }
         let mut files = model.files()?;
         let (mut config, mut weights) =
             (model.checkpoint.config.clone(), stored(&model.checkpoint));
         for (name, tensor) in &mut weights {
             if let Some(adapter) = &adapter {
-                *tensor = adapter.merged(name, tensor.clone())?;
+                let merged = adapter.merged(name, tensor.clone());
+                *tensor = merged.with_context(of_the_adapter)?;
             }
             // Before anything is folded in, so that it is not rounded twice.
             *tensor = rounded(tensor, self.dtype);
@@ -122,9 +130,17 @@ pub fn rounded(tensor: &StoredTensor, dtype: Option<DtypeName>) -> StoredTensor 
     }
 }
 
-/// Whether a file of this name is one of a model, as `export` and `finetune` write it.
+/// Whether a file of this name is one of a model, as `export` and `finetune` write it. Of code, only what goes by the shipped names is: any other may
+/// be the user's own.
 pub fn is_of_a_model(name: &str) -> bool {
-    BESIDE_WEIGHTS.contains(&name) || name.ends_with(".py") || name == "model.safetensors"
+    const CODE: [&str; 3] = ["modeling_", "configuration_", "tokenization_"];
+    let is_code = |name: &str| {
+        let module = name.strip_suffix(".py");
+        module.is_some_and(|m| CODE.iter().any(|begin| m.starts_with(begin)))
+    };
+    BESIDE_WEIGHTS.contains(&name)
+        || ["model.safetensors", "generation_utils.py", "quantizer.py"].contains(&name)
+        || is_code(name)
 }
 
 /// A model must not be written over the files that it is read from.

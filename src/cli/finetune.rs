@@ -13,7 +13,10 @@ use baichuan2::{
     training::{
         Parameters, Step,
         export::write_files,
-        finetune::{Adapter, Example, LoraSettings, Settings, Tuner, order, read_conversations},
+        finetune::{
+            Adapter, Example, LoraSettings, Settings, Tuner, TunerError, order, read_conversations,
+        },
+        keep_freed_memory,
     },
 };
 use clap::builder::RangedU64ValueParser;
@@ -26,7 +29,7 @@ use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 Examples:
   All parameters:
     baichuan2 finetune --data chats.jsonl --out my-chat
-  Low-rank changes of W_pack (of q_proj, k_proj and v_proj in a Llama), merged into the model:
+  Low-rank updates of W_pack (of q_proj, k_proj and v_proj in a Llama), merged into the model:
     baichuan2 finetune --model DIR --data chats.jsonl --out my-chat --lora-rank 8
   The same, kept beside the model as an adapter that PEFT loads, and merged later:
     baichuan2 finetune --model DIR --data chats.jsonl --out my-adapter --lora-rank 8 --adapter
@@ -40,7 +43,8 @@ and not learned. What is longer than the context is cut at its end.
 The folder is a Hugging Face folder like the model's: `baichuan2 chat --model my-chat`. Training is in f32; each weight is written in the number \
 format that it was read in, or in --dtype, and with --lora-rank all but the changed matrices stay as they are to the bit. All parameters take 20 \
 bytes each in memory (16 with --parts 1), with --lora-rank somewhat over 12 (8). loss.csv has the loss of every step. Ctrl-C ends early and writes \
-what has been learned so far; a second one ends at once and writes nothing.")]
+what has been learned so far; a second one ends at once, does not touch the folder, and leaves what it had begun to write in a folder .partial-… \
+beside it.")]
 pub struct Finetune {
     #[command(flatten)]
     model: ModelArgs,
@@ -62,13 +66,13 @@ pub struct Finetune {
     /// Tokens that a conversation may have; by default those the model was trained on.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = RangedU64ValueParser::<usize>::new().range(2..=1 << 24))]
     context: Option<usize>,
-    /// Learn changes of this rank, in place of all parameters.
+    /// Learn updates of this rank, in place of all parameters.
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     lora_rank: Option<usize>,
-    /// The changes are multiplied by ALPHA / R.
+    /// The updates are multiplied by ALPHA / R.
     #[arg(long, value_name = "ALPHA", default_value_t = 32.0, requires = "lora_rank", allow_negative_numbers = true, value_parser = positive)]
     lora_alpha: f64,
-    /// Write the changes alone, as an adapter.
+    /// Write the updates alone, as an adapter.
     #[arg(long, requires = "lora_rank", conflicts_with = "dtype")]
     adapter: bool,
     /// Share of the conversations that is held out to measure the loss on.
@@ -118,6 +122,7 @@ impl Finetune {
     /// # Errors
     /// A model or conversations that cannot be read, too little memory, a folder that may not be written, or a loss that diverges.
     pub fn run(self) -> anyhow::Result<()> {
+        keep_freed_memory();
         ensure!(
             (0.0..1.0).contains(&self.validation),
             "--validation is {}; it must be a share from 0 to below 1",
@@ -125,15 +130,17 @@ impl Finetune {
         );
         let model = self.model.open()?;
         not_itself(&self.model.model, &self.out)?;
+        // Before the folder is made, so that a Ctrl-C does not leave it behind.
+        stream::start_listening();
         let out = OutputFolder::new(&self.out, self.force, ours)?;
         let data = self.data(&model)?;
         let settings = self.settings(&model);
         settings.check(&model.checkpoint.config)?;
-        self.fits(&settings, &model)?;
+        self.fits(&settings, &model, &data)?;
         let mut tuner = Tuner::new(settings, Parameters::of(&model.checkpoint)?)?;
 
         let mut log = Log::new(out.partial().join("loss.csv"));
-        let interrupted = self.tune(&mut tuner, &data, &mut log)?;
+        let early = self.tune(&mut tuner, &data, &mut log)?;
         log.draw(&out.partial().join("loss.svg"))?;
         match tuner.lora().filter(|_| self.adapter).zip(settings.lora) {
             Some((lora, settings)) => {
@@ -143,12 +150,18 @@ impl Finetune {
             None => {
                 let mut files = model.files()?;
                 name_the_format(&mut files, self.dtype)?;
-                write_files(out.partial(), files, self.weights(&model, &tuner)?)?;
+                write_files(out.partial(), files, self.weights(&model, tuner)?)?;
             }
         }
         out.finish()?;
-        if let Some(step) = interrupted {
-            bail!("interrupted after step {step}; what was learned until then is written");
+        match early {
+            Some(Early::Interrupted(step)) => {
+                bail!("interrupted after step {step}; what was learned until then is written")
+            }
+            Some(Early::Diverged(error)) => {
+                return Err(error).context("what was learned until then is written");
+            }
+            None => {}
         }
         let (model, out) = (self.model.model.display(), self.out.display());
         if self.adapter {
@@ -235,8 +248,13 @@ impl Finetune {
     }
 
     /// Whether the numbers that the steps need find room.
-    fn fits(&self, settings: &Settings, model: &Model) -> anyhow::Result<()> {
-        let needed = settings.bytes(&model.checkpoint.config);
+    fn fits(&self, settings: &Settings, model: &Model, data: &Data) -> anyhow::Result<()> {
+        let config = &model.checkpoint.config;
+        let parameters = settings.bytes(config);
+        let batch = self.batch.min(data.train.len());
+        let longest = data.train.iter().map(|e| e.ids.len()).max().unwrap_or(0);
+        let threads = rayon::current_num_threads();
+        let maps = settings.attention_bytes(config, batch, longest, threads);
         let there = match self.memory {
             Some(gib) => (gib * GIB) as u64,
             None => memory(),
@@ -247,19 +265,21 @@ impl Finetune {
             Some(_) => ("the frozen projections", ""),
         };
         ensure!(
-            needed <= there,
-            "{} parameters take {:.3} GiB (in f32 the weights, {} of gradients, and {beside}), and the sequences of a batch come on top, but there are \
-             {:.3} GiB; --parts 1 keeps one gradient{cure}",
+            parameters.saturating_add(maps) <= there,
+            "{} parameters take {:.3} GiB (in f32 the weights, {} of gradients, and {beside}), the attention maps of a batch of {batch} sequences, the \
+             longest of {longest} tokens, {:.3} GiB, and the rest of what is computed of them comes on top, but there are {:.3} GiB; --parts 1 keeps one \
+             gradient, --batch or --context makes fewer or smaller maps{cure}",
             model.checkpoint.parameter_count(),
-            gib(needed),
+            gib(parameters),
             settings.parts,
+            gib(maps),
             gib(there),
         );
         Ok(())
     }
 
-    /// All steps; the number of the last where it was interrupted.
-    fn tune(&self, tuner: &mut Tuner, data: &Data, log: &mut Log) -> anyhow::Result<Option<u64>> {
+    /// All steps; why it ended early where it did.
+    fn tune(&self, tuner: &mut Tuner, data: &Data, log: &mut Log) -> anyhow::Result<Option<Early>> {
         let steps = data.train.len().div_ceil(self.batch) as u64 * u64::from(self.epochs);
         eprintln!(
             "{} conversations to learn, {} held out; {} epochs, {steps} steps",
@@ -275,7 +295,10 @@ impl Finetune {
         if let Some(loss) = held_out(tuner)? {
             bar.suspend(|| eprintln!("before: held out {loss:.4}"));
         }
-        stream::start_listening();
+        ensure!(
+            !stream::interrupted(),
+            "interrupted before the first step; nothing was written"
+        );
         let begun = Instant::now();
         for epoch in 1..=u64::from(self.epochs) {
             let order = order(data.train.len(), self.seed, epoch);
@@ -283,10 +306,14 @@ impl Finetune {
             let mut batches = order.chunks(self.batch).peekable();
             while let Some(batch) = batches.next() {
                 let batch: Vec<&Example> = batch.iter().map(|&i| &data.train[i]).collect();
-                let step = tuner
-                    .step(&batch)
-                    .inspect_err(|_| bar.abandon())
-                    .context("nothing was written")?;
+                let step = match tuner.step(&batch).inspect_err(|_| bar.abandon()) {
+                    Ok(step) => step,
+                    // At the first step nothing was learned that could be written.
+                    Err(error @ TunerError::Diverged { step: 2.., .. }) => {
+                        return Ok(Some(Early::Diverged(error)));
+                    }
+                    Err(error) => return Err(error).context("nothing was written"),
+                };
                 losses.add(&step);
                 let speed = step.tokens as f64 / begun.elapsed().as_secs_f64();
                 bar.set_message(format!(
@@ -309,7 +336,7 @@ impl Finetune {
                 }
                 if interrupted {
                     bar.abandon();
-                    return Ok(Some(step.step));
+                    return Ok(Some(Early::Interrupted(step.step)));
                 }
             }
         }
@@ -317,15 +344,17 @@ impl Finetune {
         Ok(None)
     }
 
-    /// What moved, rounded; what did not, as it was stored.
-    fn weights(&self, model: &Model, tuner: &Tuner) -> anyhow::Result<Vec<(String, StoredTensor)>> {
+    /// What moved, rounded; what did not, as it was stored. All else that the steps took is free before, and each parameter when it is rounded, so that
+    /// this takes no more memory than they did.
+    fn weights(&self, model: &Model, tuner: Tuner) -> anyhow::Result<Vec<(String, StoredTensor)>> {
         let mut weights = stored(&model.checkpoint);
-        for (i, (_, tensor)) in weights.iter_mut().enumerate() {
+        let moved: Vec<bool> = (0..weights.len()).map(|i| tuner.moves(i)).collect();
+        // The checkpoint's parameters are in the order and the shapes of the tuner's.
+        let learned = moved.into_iter().zip(tuner.into_parameters().arrays);
+        for ((_, tensor), (moved, array)) in weights.iter_mut().zip(learned) {
             let dtype = self.dtype.map_or(tensor.dtype(), DtypeName::dtype);
-            if tuner.moves(i) {
-                // The checkpoint's parameters are in the order and the shapes of the tuner's.
-                let numbers = tuner.parameters().arrays[i].iter().copied().collect();
-                let array = ndarray::ArrayD::from_shape_vec(tensor.shape(), numbers)?;
+            if moved {
+                let array = array.into_dyn().to_shape(tensor.shape())?.into_owned();
                 *tensor = StoredTensor::rounded(array, dtype);
             } else if dtype != tensor.dtype() {
                 *tensor = StoredTensor::rounded(tensor.to_array(), dtype);
@@ -333,6 +362,14 @@ impl Finetune {
         }
         Ok(weights)
     }
+}
+
+/// Why a run ended before its last step.
+enum Early {
+    /// Ctrl-C after this step.
+    Interrupted(u64),
+    /// The step was not taken.
+    Diverged(TunerError),
 }
 
 /// Conversations to learn and to measure on.

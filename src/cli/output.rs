@@ -78,32 +78,24 @@ impl Outputs {
 /// A folder that is filled beside its place, and takes it when it is whole.
 pub struct OutputFolder {
     path: PathBuf,
+    force: bool,
+    ours: fn(&str) -> bool,
     partial: TempDir,
 }
 
 impl OutputFolder {
     /// Checks that `path` may be written. Where it is there already it must be empty, or with `force` hold nothing but files for which `ours` is true:
     /// those of an earlier run, all of which are replaced.
-    pub fn new(path: &Path, force: bool, ours: impl Fn(&str) -> bool) -> Result<Self> {
+    pub fn new(path: &Path, force: bool, ours: fn(&str) -> bool) -> Result<Self> {
         let name = path.display();
-        if path.symlink_metadata().is_ok() {
-            ensure!(path.is_dir(), "{name}: is not a folder; name a new one");
-            let entries = fs::read_dir(path).with_context(|| format!("{name}: cannot be read"))?;
-            for entry in entries {
-                let entry = entry.with_context(|| format!("{name}: cannot be read"))?;
-                let found = entry.file_name();
-                let found = found.to_string_lossy();
-                ensure!(
-                    force,
-                    "{name}: holds {found} already; name a new folder, or --force replaces it"
-                );
-                ensure!(
-                    ours(&found) && entry.path().is_file(),
-                    "{name}: holds {found}, which --force would remove and this command does not write; name a new folder"
-                );
-            }
-        }
-        let beside = folder_of(path);
+        // A folder cannot be put in the place of `.` or `..`; of `x/.` it can, under its name `x`.
+        ensure!(
+            path.file_name().is_some(),
+            "{name}: does not name a folder that can be replaced; name it by its own name"
+        );
+        let path: PathBuf = path.components().collect();
+        check_replaceable(&path, force, ours)?;
+        let beside = folder_of(&path);
         ensure!(
             beside.is_dir(),
             "{name}: there is no folder {} to make it in",
@@ -114,11 +106,13 @@ impl OutputFolder {
         #[cfg(unix)]
         // A temporary folder is its owner's alone; what it becomes may be read by others, as the umask says.
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        let partial = builder.tempdir_in(beside);
+        let partial = partial.with_context(|| format!("{name}: cannot be written"))?;
         Ok(OutputFolder {
-            path: path.to_owned(),
-            partial: builder
-                .tempdir_in(beside)
-                .with_context(|| format!("{name}: cannot be written"))?,
+            path,
+            force,
+            ours,
+            partial,
         })
     }
 
@@ -127,32 +121,150 @@ impl OutputFolder {
         self.partial.path()
     }
 
-    /// Takes its place.
+    /// Takes its place. Where it cannot, nothing is lost: what it holds is kept, and what was there before.
     pub fn finish(self) -> Result<()> {
-        let cannot = || format!("{}: cannot be written", self.path.display());
-        let earlier = self.path.is_dir().then(|| {
-            let aside = tempfile::Builder::new()
-                .prefix(".replaced-")
-                .tempdir_in(folder_of(&self.path))?;
-            fs::rename(&self.path, aside.path().join("folder")).map(|()| aside)
-        });
-        let earlier = earlier.transpose().with_context(cannot)?;
-        if let Err(error) = fs::rename(self.partial.path(), &self.path) {
-            if let Some(earlier) = &earlier {
-                fs::rename(earlier.path().join("folder"), &self.path).with_context(cannot)?;
-            }
-            return Err(error).with_context(cannot);
+        let path = &self.path;
+        let partial = self.partial.keep();
+        let kept = || {
+            format!(
+                "{}: cannot be written; the result is kept in {}",
+                path.display(),
+                partial.display()
+            )
+        };
+        // Something may have come to be there since it was checked.
+        check_replaceable(path, self.force, self.ours).with_context(kept)?;
+        let earlier = path.is_dir().then(|| set_aside(path));
+        let earlier = earlier.transpose().with_context(kept)?;
+        if let Err(error) = fs::rename(&partial, path) {
+            let error = Err(error).with_context(kept);
+            return match earlier {
+                Some(earlier) if fs::rename(earlier.path().join(ASIDE), path).is_err() => {
+                    let earlier = earlier.keep().join(ASIDE);
+                    error.with_context(|| {
+                        format!("what was there before is kept in {}", earlier.display())
+                    })
+                }
+                _ => error,
+            };
         }
-        // It has moved: there is nothing left to remove.
-        let _ = self.partial.keep();
-        eprintln!("wrote {}", self.path.display());
+        eprintln!("wrote {}", path.display());
         Ok(())
     }
+}
+
+/// Checks that nothing is at `path`, or a folder that is empty, or with `force` one with nothing but files for which `ours` is true.
+fn check_replaceable(path: &Path, force: bool, ours: fn(&str) -> bool) -> Result<()> {
+    let name = path.display();
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    ensure!(path.is_dir(), "{name}: is not a folder; name a new one");
+    let entries = fs::read_dir(path).with_context(|| format!("{name}: cannot be read"))?;
+    for entry in entries {
+        let entry = entry.with_context(|| format!("{name}: cannot be read"))?;
+        let found = entry.file_name();
+        let found = found.to_string_lossy();
+        ensure!(
+            force,
+            "{name}: holds {found} already; name a new folder, or --force replaces it"
+        );
+        ensure!(
+            ours(&found) && entry.path().is_file(),
+            "{name}: holds {found}, which --force would remove although it need not be this command's; name a new folder"
+        );
+    }
+    Ok(())
+}
+
+/// The name of a folder that was set aside.
+const ASIDE: &str = "folder";
+
+/// Moves a folder into a temporary one beside it.
+fn set_aside(path: &Path) -> std::io::Result<TempDir> {
+    let aside = tempfile::Builder::new()
+        .prefix(".replaced-")
+        .tempdir_in(folder_of(path))?;
+    fs::rename(path, aside.path().join(ASIDE))?;
+    Ok(aside)
 }
 
 fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours(name: &str) -> bool {
+        name == "ours"
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
+    /// Catches: a result that is lost at the very end, where its place turns out to be none.
+    #[test]
+    fn what_has_no_name_is_refused_and_a_dot_at_the_end_is_none() {
+        for path in [".", "..", "x/..", "/"] {
+            let error = OutputFolder::new(Path::new(path), true, ours).err();
+            let error = error.unwrap().to_string();
+            assert!(error.contains("by its own name"), "{error}");
+        }
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("x");
+        for round in ["new", "empty"] {
+            let out = OutputFolder::new(&path.join("."), false, ours).unwrap();
+            fs::write(out.partial().join("ours"), round).unwrap();
+            out.finish().unwrap();
+            assert_eq!(fs::read_to_string(path.join("ours")).unwrap(), round);
+            assert_eq!(names(root.path()), ["x"]);
+            fs::remove_file(path.join("ours")).unwrap();
+        }
+    }
+
+    /// Catches: files removed that came to be there during the run; a result that is removed since they are not.
+    #[test]
+    fn what_appears_during_the_run_is_kept_and_so_is_the_result() {
+        for (force, theirs, told) in [
+            (false, "ours", "--force replaces it"),
+            (true, "theirs", "--force would remove"),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            let path = root.path().join("x");
+            let out = OutputFolder::new(&path, force, ours).unwrap();
+            fs::write(out.partial().join("ours"), "result").unwrap();
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join(theirs), "theirs").unwrap();
+            let partial = out.partial().to_owned();
+            let error = format!("{:#}", out.finish().unwrap_err());
+            assert!(
+                error.contains(told) && error.contains(partial.to_str().unwrap()),
+                "{error}"
+            );
+            assert_eq!(fs::read_to_string(path.join(theirs)).unwrap(), "theirs");
+            assert_eq!(fs::read_to_string(partial.join("ours")).unwrap(), "result");
+        }
+    }
+
+    /// Catches: an earlier result that is removed although the new one could not take its place.
+    #[test]
+    fn what_was_there_is_put_back() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("x");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("ours"), "earlier").unwrap();
+        let out = OutputFolder::new(&path, true, ours).unwrap();
+        fs::remove_dir(out.partial()).unwrap();
+        out.finish().unwrap_err();
+        assert_eq!(fs::read_to_string(path.join("ours")).unwrap(), "earlier");
+        assert_eq!(names(root.path()), ["x"]);
     }
 }
