@@ -386,7 +386,7 @@ fn what_cannot_be_done_is_refused() {
             .stderr(contains("holds notes.py, which --force would remove"));
     }
     // The weights fit, the maps of a hundred sequences do not.
-    let said = "The cat sat. ".repeat(3);
+    let said = "1+".repeat(20);
     let long = CHATS.lines().next().unwrap().replace("1+1=?", &said);
     fs::write(at("hundred.jsonl"), format!("{long}\n").repeat(100)).unwrap();
     let given = ["finetune", "--model", "base", "--data", "hundred.jsonl"];
