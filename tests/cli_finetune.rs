@@ -127,8 +127,14 @@ fn it_learns_conversations_by_heart() {
 /// Catches: frozen weights that are rounded or move; an adapter that merges to something else than what was learned.
 #[test]
 fn lora_changes_w_pack_alone_and_can_be_kept_beside() {
-    // Words that the model knows: what it never saw has no rows in the frozen head to be said with.
+    // Pieces that the model knows: `on` without a space before it was in no text, and has no row in the frozen head to be said with.
+    let said = (
+        "Where is the cat?\nThe dog?\n",
+        "The cat sat on the mat.\nThe dog sat on the log.\n",
+    );
     let second = CHATS.lines().nth(1).unwrap();
+    let second = second.replace("on the mat", "The cat sat on the mat");
+    let second = second.replace("on the log", "The dog sat on the log");
     fs::write(at("second.jsonl"), second).unwrap();
     let tune = |model: &str, out: &str, more: &[&str]| {
         let given = [
@@ -144,7 +150,7 @@ fn lora_changes_w_pack_alone_and_can_be_kept_beside() {
         baichuan2(&[&given[..], &lora, more].concat())
     };
     tune("base", "lora", &[]).assert().success();
-    chat("lora", &[], OF_TWO_ROUNDS.0, OF_TWO_ROUNDS.1);
+    chat("lora", &[], said.0, said.1);
     let w_pack = [0, 1].map(|i| format!("model.layers.{i}.self_attn.W_pack.weight"));
     assert_eq!(changed("base", "lora"), w_pack);
 
@@ -171,7 +177,7 @@ fn lora_changes_w_pack_alone_and_can_be_kept_beside() {
     ];
     baichuan2(&llama).assert().success();
     tune("llama", "llama-lora", &[]).assert().success();
-    chat("llama-lora", &[], OF_TWO_ROUNDS.0, OF_TWO_ROUNDS.1);
+    chat("llama-lora", &[], said.0, said.1);
     let apart = [0, 1].map(|i| {
         ["q", "k", "v"].map(|module| format!("model.layers.{i}.self_attn.{module}_proj.weight"))
     });
