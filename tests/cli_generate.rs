@@ -301,7 +301,7 @@ fn bad_input_is_told() {
 /// Catches: messages that are not answered one by one; an answer on the wrong stream.
 #[test]
 fn a_pipe_converses_line_by_line() {
-    let mut chat = on_model("chat", &["--max-new-tokens", "5"]);
+    let mut chat = on_model("chat", &["--max-new-tokens", "3"]);
     let said = chat.write_stdin("The cat sat\n\n猫\n").assert().success();
     let output = String::from_utf8(said.get_output().stdout.clone()).unwrap();
     assert_eq!(output.lines().count(), 2, "{output:?}");

@@ -75,7 +75,11 @@ fn failures_have_their_exit_codes() {
         .code(1)
         .stdout("")
         .stderr(contains("error: /nowhere: is not a folder"));
-    inspect(&[]).assert().code(2);
+    inspect(&[])
+        .assert()
+        .success()
+        .stdout(contains("Baichuan 2"));
+    inspect(&["--nothing"]).assert().code(2);
     inspect(&["--help"])
         .assert()
         .success()
