@@ -1,9 +1,10 @@
 //! What several commands take: a model, and how to sample.
 
+use super::export::is_of_a_model;
 use anyhow::{Context, bail};
 use baichuan2::{
     bpe::Tokenizer,
-    checkpoint::{BESIDE_WEIGHTS, Checkpoint, Family, GenerationConfig},
+    checkpoint::{Checkpoint, Family, GenerationConfig},
     dtransformer::Decoder,
     embedded::EmbeddedModel,
     generation::{Sampling, chat::ChatFormat},
@@ -102,7 +103,7 @@ impl Model {
                 .map(|(name, bytes)| (name.to_owned(), bytes.to_vec()))
                 .into());
         }
-        let is_one = |name: &str| BESIDE_WEIGHTS.contains(&name) || name.ends_with(".py");
+        let is_one = |name: &str| is_of_a_model(name) && name != "model.safetensors";
         let in_folder = || format!("{}: cannot be read", self.folder.display());
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&self.folder).with_context(in_folder)? {
