@@ -92,6 +92,9 @@ pub const MIXTURE: [(Kind, usize); 11] = [
 ];
 
 /// Which half of the puzzles a text may hold: no item of one occurs in the other.
+///
+/// Of recall that is so for the facts with their first question. A training document may go on to ask of the same facts what a held-out item asks: about one
+/// item in seven hundred, in 60,000 documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
