@@ -69,6 +69,9 @@ pub mod unembedding;
 #[cfg(feature = "files")]
 pub mod verification;
 
+// What `testing` shares with `tests/` calls the library by its name.
+#[cfg(test)]
+extern crate self as baichuan2;
 #[cfg(test)]
 mod testing;
 

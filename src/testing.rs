@@ -1,12 +1,13 @@
 //! Random inputs for property tests, and a tokenizer.
 
-use crate::bpe::{
-    Tokenizer,
-    sentencepiece::{ModelProto, ModelType, NormalizerSpec, SentencePiece, TrainerSpec, Type},
-};
+use crate::bpe::Tokenizer;
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
 use std::ops::Range;
+
+// The tests of the command have it too.
+#[path = "../tests/common/tokenizer.rs"]
+mod tokenizer;
 
 /// A sequence of vectors, `[tokens, d]`, with numbers between −4 and 4.
 pub fn sequence(tokens: Range<usize>, d: Range<usize>) -> impl Strategy<Value = Array2<f64>> {
@@ -44,34 +45,5 @@ pub fn largest_difference<D: ndarray::Dimension>(
 
 /// `<unk>`, `<s>` and `</s>`, one token for each byte, from 3 on, and `pieces` from 259 on, each of which must be a merge of two before it.
 pub fn byte_tokenizer(pieces: &[&str]) -> Tokenizer {
-    let piece = |piece: String, r#type: Type| SentencePiece {
-        piece: Some(piece),
-        score: Some(0.0),
-        r#type: Some(r#type as i32),
-    };
-    let special = [
-        ("<unk>", Type::Unknown),
-        ("<s>", Type::Control),
-        ("</s>", Type::Control),
-    ];
-    let special = special.map(|(name, kind)| piece(name.into(), kind));
-    let bytes = (0..=255).map(|byte| piece(crate::bpe::byte_piece(byte), Type::Byte));
-    let normal = pieces
-        .iter()
-        .map(|text| piece((*text).into(), Type::Normal));
-    let model = ModelProto {
-        pieces: special.into_iter().chain(bytes).chain(normal).collect(),
-        trainer_spec: Some(TrainerSpec {
-            model_type: Some(ModelType::Bpe as i32),
-            byte_fallback: Some(true),
-            ..TrainerSpec::default()
-        }),
-        normalizer_spec: Some(NormalizerSpec {
-            add_dummy_prefix: Some(false),
-            remove_extra_whitespaces: Some(false),
-            ..NormalizerSpec::default()
-        }),
-        ..ModelProto::default()
-    };
-    model.try_into().expect("a tokenizer")
+    Tokenizer::from_bytes(&tokenizer::of_bytes(pieces)).expect("a tokenizer")
 }

@@ -156,24 +156,10 @@ impl<'d> Trainer<'d> {
     pub fn step(&mut self) -> Result<Step, TrainerError> {
         let step = self.steps();
         let parts = self.batch(step);
-        let count = parts.iter().map(Batch::counted).sum();
-        let (p, z) = (&self.parameters, self.recipe.max_z_weight);
-        let losses = threads::map(
-            parts.iter().zip(&mut self.gradients),
-            |(batch, gradient)| {
-                gradient.arrays.iter_mut().for_each(|array| array.fill(0.0));
-                backward::loss_and_gradient(p, batch, z, count, gradient)
-            },
-        );
-        let loss = losses.iter().fold(Loss::default(), |sum, part| Loss {
-            cross_entropy: sum.cross_entropy + part.cross_entropy,
-            max_z: sum.max_z + part.max_z,
-        });
-        let (gradient, others) = self
-            .gradients
-            .split_first_mut()
-            .expect("one part at the least");
-        others.iter().for_each(|other| gradient.add(other));
+        let z = self.recipe.max_z_weight;
+        let (p, gradients) = (&self.parameters, &mut self.gradients);
+        let loss = backward::loss_and_gradient_of_parts(p, &parts, z, gradients);
+        let gradient = &mut gradients[0];
         let gradient_norm = clip(gradient, self.recipe.clip);
         if !(loss.total().is_finite() && gradient_norm.is_finite()) {
             return Err(TrainerError::Diverged {

@@ -10,6 +10,7 @@ use crate::{
     dtransformer::Position,
     rope::Rotation,
     swiglu::SwiGlu,
+    tensor::threads,
     training::{
         loss::Loss,
         parameters::{LayerParameters, Parameters},
@@ -131,6 +132,36 @@ pub fn loss_and_gradient<A: NdFloat>(
         row += &x_bar;
     }
     loss
+}
+
+/// The loss of a whole step in `parts`, each with a gradient of its own, and the sum of these in the first of `gradients`.
+///
+/// Parts may run side by side; their sums are made in one order, so that the numbers do not depend on the number of threads.
+pub fn loss_and_gradient_of_parts<A: NdFloat>(
+    p: &Parameters<A>,
+    parts: &[Batch],
+    max_z_weight: f64,
+    gradients: &mut [Parameters<A>],
+) -> Loss {
+    assert!(
+        parts.len() <= gradients.len(),
+        "a gradient for each part of a step"
+    );
+    let count = parts.iter().map(Batch::counted).sum();
+    let losses = threads::map(parts.iter().zip(&mut *gradients), |(batch, gradient)| {
+        gradient
+            .arrays
+            .iter_mut()
+            .for_each(|array| array.fill(A::zero()));
+        loss_and_gradient(p, batch, max_z_weight, count, gradient)
+    });
+    if let Some((sum, others)) = gradients[..parts.len()].split_first_mut() {
+        others.iter().for_each(|other| sum.add(other));
+    }
+    losses.iter().fold(Loss::default(), |sum, part| Loss {
+        cross_entropy: sum.cross_entropy + part.cross_entropy,
+        max_z: sum.max_z + part.max_z,
+    })
 }
 
 /// The stream after the last layer.

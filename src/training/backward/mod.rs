@@ -21,7 +21,7 @@ pub mod rms_norm;
 pub mod swiglu;
 pub mod unembedding;
 
-pub use decoder::{Batch, loss, loss_and_gradient};
+pub use decoder::{Batch, loss, loss_and_gradient, loss_and_gradient_of_parts};
 
 use ndarray::{Array2, ArrayView2, NdFloat, linalg::general_mat_mul};
 

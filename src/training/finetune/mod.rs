@@ -26,7 +26,7 @@ pub use adapter::{Adapter, AdapterError};
 pub use conversations::{Conversation, ConversationsError, Example, read_conversations};
 pub use lora::{Lora, MODULES};
 
-use super::{AdamW, Batch, Moments, Parameters, Step, backward, clip, loss::Loss};
+use super::{AdamW, Batch, Moments, Parameters, Step, backward, clip};
 use crate::{dtransformer::Config, tensor::threads};
 use ndarray::Array2;
 use rand::{SeedableRng, seq::SliceRandom};
@@ -286,27 +286,13 @@ impl Tuner {
     /// A token outside the vocabulary, no target that counts, or a loss or gradient that is not finite; nothing was changed then.
     pub fn step(&mut self, examples: &[&Example]) -> Result<Step, TunerError> {
         self.check(examples)?;
-        let (p, z) = (&self.parameters, self.settings.max_z_weight);
         let parts = parts(examples, self.gradients.len());
-        let count = parts.iter().map(Batch::counted).sum();
-        if count == 0 {
+        if parts.iter().all(|part| part.counted() == 0) {
             return Err(TunerError::NothingCounts);
         }
-        let losses = threads::map(
-            parts.iter().zip(&mut self.gradients),
-            |(batch, gradient)| {
-                gradient.arrays.iter_mut().for_each(|array| array.fill(0.0));
-                backward::loss_and_gradient(p, batch, z, count, gradient)
-            },
-        );
-        let loss = losses.iter().fold(Loss::default(), |sum, part| Loss {
-            cross_entropy: sum.cross_entropy + part.cross_entropy,
-            max_z: sum.max_z + part.max_z,
-        });
-        let used = &mut self.gradients[..parts.len()];
-        if let Some((gradient, others)) = used.split_first_mut() {
-            others.iter().for_each(|other| gradient.add(other));
-        }
+        let z = self.settings.max_z_weight;
+        let (p, gradients) = (&self.parameters, &mut self.gradients);
+        let loss = backward::loss_and_gradient_of_parts(p, &parts, z, gradients);
         let of_the_model = &mut self.gradients[0];
         let mut of_factors = self.lora.as_ref().map(|lora| lora.gradient(of_the_model));
         let gradient = of_factors.as_mut().unwrap_or(of_the_model);
