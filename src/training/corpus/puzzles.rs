@@ -256,12 +256,12 @@ pub fn brackets(draw: &mut Draw) -> Item {
 
 // --- induction
 
-/// Something random, a bar, and the same again: `xq7 mb2 lf9 | xq7 mb2 lf9`. Or pairs, and then the value of one of the keys.
+/// Something random, a bar, and the same again: `xq7 mb2 lf9 | xq7 mb2 lf9`. Or pairs, and then the other half of one of them.
 ///
 /// `copies` is how often it stands there in all. The answer begins after a few words of the last copy, and is the next word.
 pub fn induction(draw: &mut Draw, copies: usize) -> Item {
     if draw.chance(1, 4) {
-        return lookup(draw).0;
+        return pairs(draw).0;
     }
     copied(draw, copies)
 }
@@ -302,16 +302,16 @@ fn sequence(draw: &mut Draw, low: usize, high: usize) -> Vec<String> {
     draw.unseen(TRAINING_SHARE, different, |words| words.join(" "))
 }
 
-/// An [`induction`] with the rest of its last copy, or with the values of more keys; and short ones with many copies, without which a small model does
+/// An [`induction`] with the rest of its last copy, or with more of its pairs; and short ones with many copies, without which a small model does
 /// not find out that there is something to look for.
 pub fn induction_document(draw: &mut Draw) -> String {
-    let (words, copies) = match draw.weighted(&[1, 2, 3]) {
+    let (words, copies) = match draw.weighted(&[1, 1, 1]) {
         0 => {
-            let (item, others) = lookup(draw);
-            let more = draw.below(others.len() + 1);
-            let chosen = draw.distinct(others.len(), more);
-            let more = chosen.into_iter().map(|i| others[i].as_str());
-            return item.text().trim_end().to_owned() + &more.collect::<String>();
+            const ASKED: usize = 12;
+            let (item, pairs) = pairs(draw);
+            let more = draw.below(ASKED);
+            let more = (0..more).map(|_| format!(" {}", draw.pick(&pairs)));
+            return item.text() + &more.collect::<String>();
         }
         1 => (sequence(draw, 4, 12), draw.between(2, 3)),
         _ => {
@@ -351,31 +351,34 @@ fn all<'t, T>(parts: &[&'t [T]]) -> Vec<&'t T> {
     parts.iter().flat_map(|part| part.iter()).collect()
 }
 
-/// `cat: 31; dog: 7; dog: 7`, and the pairs that were not asked for, as they would follow.
-fn lookup(draw: &mut Draw) -> (Item, Vec<String>) {
+/// `cat: 31; dog: 7; dog: 7;` or `cat moon; dog tree; dog tree;`: pairs, and one of them again. The pairs beside it.
+fn pairs(draw: &mut Draw) -> (Item, Vec<String>) {
     let language = Language::draw(draw);
     let any = |draw: &mut Draw| {
         let k = draw.between(3, 6);
-        let keys = some_nouns(draw, k, language);
-        let values: Vec<usize> = keys.iter().map(|_| draw.below(100)).collect();
-        (keys, values)
+        if draw.chance(1, 2) {
+            let keys = some_nouns(draw, k, language).into_iter();
+            keys.map(|key| (format!("{key}:"), format!(" {};", draw.below(100))))
+                .collect()
+        } else {
+            let nouns = some_nouns(draw, 2 * k, language);
+            let pairs = nouns.chunks(2);
+            pairs
+                .map(|pair| (pair[0].clone(), format!(" {};", pair[1])))
+                .collect::<Vec<_>>()
+        }
     };
-    let line = |(keys, values): &(Vec<String>, Vec<usize>)| {
-        let pair = |(key, value): (&String, &usize)| format!("{key}: {value}; ");
-        keys.iter().zip(values).map(pair).collect::<String>()
+    let written = |pairs: &Vec<(String, String)>| -> Vec<String> {
+        pairs
+            .iter()
+            .map(|(key, value)| [key.as_str(), value].concat())
+            .collect()
     };
-    let (keys, values) = draw.unseen(TRAINING_SHARE, any, line);
-    let asked = draw.below(keys.len());
-    let pairs = keys.iter().zip(&values).enumerate();
-    let others = pairs
-        .filter(|(i, _)| *i != asked)
-        .map(|(_, (key, value))| format!("; {key}: {value}"))
-        .collect();
-    let item = Item::new(
-        format!("{}{}:", line(&(keys.clone(), values.clone())), keys[asked]),
-        format!(" {}\n", values[asked]),
-    );
-    (item.chance(1.0 / keys.len() as f64), others)
+    let pairs = draw.unseen(TRAINING_SHARE, any, |pairs| written(pairs).join(" "));
+    let (key, value) = draw.pick(&pairs).clone();
+    let given = written(&pairs);
+    let item = Item::new(format!("{} {key}", given.join(" ")), value);
+    (item.chance(1.0 / given.len() as f64), given)
 }
 
 /// Lists of daily life.

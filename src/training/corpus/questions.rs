@@ -22,7 +22,12 @@ fn told_and_asked(draw: &mut Draw) -> (Item, Vec<Asked>) {
         },
         false => facts(draw),
     };
-    draw.unseen(TRAINING_SHARE, any, |(item, _)| item.prompt.clone())
+    // By the facts: another question to them would tell the answer to this one.
+    let told = |(item, _): &(Item, _)| match item.prompt.rsplit_once('\n') {
+        Some((told, _)) => told.to_owned(),
+        None => item.prompt.clone(),
+    };
+    draw.unseen(TRAINING_SHARE, any, told)
 }
 
 /// A few facts or a story, and a question whose answer is in them.
