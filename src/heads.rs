@@ -20,6 +20,8 @@
 //!
 //! A score says where a head looks, not what it does with what it finds there.
 
+pub use crate::probe::Head;
+
 use crate::{
     alibi,
     bpe::{Kind, Vocabulary},
@@ -210,21 +212,6 @@ pub fn ordinary_pieces(vocabulary: &Vocabulary) -> Vec<u32> {
     let pieces = (0..).zip(vocabulary.iter());
     let ordinary = pieces.filter_map(|(id, piece)| (piece.kind == Kind::Normal).then_some(id));
     ordinary.collect()
-}
-
-/// A head, by layer and place in it, both counted from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-pub struct Head {
-    /// Its layer.
-    pub layer: usize,
-    /// Which of the layer's heads it is.
-    pub head: usize,
-}
-
-impl fmt::Display for Head {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}.{}", self.layer, self.head))
-    }
 }
 
 /// The scores of all heads of a decoder.

@@ -1,15 +1,34 @@
-//! How an observer sees every intermediate of a forward pass.
+//! How an observer sees every intermediate of a forward pass, changes it, and stops the pass.
 //!
 //! A [`Probe`] handed to the pass is shown each intermediate as it is made, under the name of the shipped model's module. Without one
-//! nothing is copied, named or kept. [`Trace`] is the probe that keeps them all.
+//! nothing is copied, named or kept. [`Trace`] is the probe that keeps them all; [`Without`] switches heads off.
+//!
+//! What a probe [edits](Probe::edits) is changed first and seen then, so that what is seen is what goes on through the pass.
 
 mod summary;
+mod without;
 
 pub use summary::Summary;
+pub use without::{NoSuchHead, Without};
 
 use indexmap::IndexMap;
-use ndarray::{ArrayD, ArrayView, ArrayViewD, Dimension};
+use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMutD, Dimension};
 use std::fmt;
+
+/// A head, by layer and place in it, both counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+pub struct Head {
+    /// Its layer.
+    pub layer: usize,
+    /// Which of the layer's heads it is.
+    pub head: usize,
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}.{}", self.layer, self.head))
+    }
+}
 
 /// A place in the forward pass where an intermediate can be seen. Its text is the name of the shipped model's module: `layers.3.q_rot`.
 ///
@@ -76,6 +95,21 @@ impl Site {
             .into_iter()
             .chain((0..layers).flat_map(of_layer))
             .chain([Site::FinalNorm, Site::Logits])
+    }
+
+    /// Whether a probe may change what stands here: all but queries and keys after their rotation (change them in `W_pack`), scores and weights.
+    ///
+    /// ```
+    /// use baichuan2::probe::{LayerSite, Site};
+    /// assert!(Site::Embed.can_be_edited());
+    /// assert!(!Site::Layer(0, LayerSite::AttnProbs).can_be_edited());
+    /// ```
+    pub fn can_be_edited(self) -> bool {
+        use LayerSite::{AttnProbs, AttnScoresMasked, KRot, QRot};
+        !matches!(
+            self,
+            Site::Layer(_, QRot | KRot | AttnScoresMasked | AttnProbs)
+        )
     }
 }
 
@@ -150,6 +184,38 @@ pub trait Probe<A = f32> {
 
     /// Shown an intermediate of a place it wants.
     fn see(&mut self, site: Site, value: ArrayViewD<A>);
+
+    /// Whether to change what stands at this place. Asked only of places that [can be edited](Site::can_be_edited).
+    ///
+    /// ```
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/tiny7b");
+    /// use baichuan2::{checkpoint::Checkpoint, probe::{LayerSite, Probe, Site}};
+    /// use ndarray::{ArrayViewD, ArrayViewMutD};
+    /// /// A decoder without its feed-forward layers.
+    /// struct NoMlp;
+    /// impl Probe for NoMlp {
+    ///     fn wants(&self, _: Site) -> bool { false }
+    ///     fn see(&mut self, _: Site, _: ArrayViewD<f32>) {}
+    ///     fn edits(&self, site: Site) -> bool { matches!(site, Site::Layer(_, LayerSite::Mlp)) }
+    ///     fn edit(&mut self, _: Site, mut value: ArrayViewMutD<f32>) { value.fill(0.0); }
+    /// }
+    /// let decoder = Checkpoint::open(folder)?.decoder()?;
+    /// let run = |probe: Option<&mut dyn Probe>| decoder.forward(&[126, 301], &mut decoder.new_cache(), probe);
+    /// assert_ne!(run(None)?, run(Some(&mut NoMlp))?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn edits(&self, _site: Site) -> bool {
+        false
+    }
+
+    /// Changes an intermediate of a place it edits, in place. Keys and values made from what was changed stay in the cache.
+    fn edit(&mut self, _site: Site, _value: ArrayViewMutD<A>) {}
+
+    /// Whether to give the pass up. Asked before each layer and before the logits; the pass then ends with
+    /// [`Error::Stopped`](crate::dtransformer::Error::Stopped), and its cache is as before.
+    fn stop(&self) -> bool {
+        false
+    }
 }
 
 /// Keeps every intermediate under its name, or those of chosen places.
@@ -199,16 +265,27 @@ impl<A: Clone> Probe<A> for Trace<A> {
 pub(crate) type AnyProbe<'a, A> = Option<&'a mut dyn Probe<A>>;
 
 /// Shows `value` to a probe that wants it.
-pub(crate) fn show<A, D: Dimension>(
-    probe: &mut AnyProbe<'_, A>,
-    site: Site,
-    value: ArrayView<'_, A, D>,
-) {
+fn show<A, D: Dimension>(probe: &mut AnyProbe<'_, A>, site: Site, value: ArrayView<'_, A, D>) {
     if let Some(probe) = probe
         && probe.wants(site)
     {
         probe.see(site, value.into_dyn());
     }
+}
+
+/// Lets a probe change `value`, which goes on through the pass, and shows it.
+pub(crate) fn pass_on<A, D: Dimension>(
+    probe: &mut AnyProbe<'_, A>,
+    site: Site,
+    value: &mut Array<A, D>,
+) {
+    debug_assert!(site.can_be_edited());
+    if let Some(probe) = probe
+        && probe.edits(site)
+    {
+        probe.edit(site, value.view_mut().into_dyn());
+    }
+    show(probe, site, value.view());
 }
 
 /// The probe of a pass, within one layer of it.
@@ -237,7 +314,13 @@ impl<'a, A> LayerProbe<'a, A> {
             .is_some_and(|probe| probe.wants(Site::Layer(self.layer, site)))
     }
 
+    /// Shows what cannot be changed, or not any more.
     pub(crate) fn see<D: Dimension>(&mut self, site: LayerSite, value: ArrayView<'_, A, D>) {
         show(&mut self.probe, Site::Layer(self.layer, site), value);
+    }
+
+    /// See [`pass_on`].
+    pub(crate) fn pass_on<D: Dimension>(&mut self, site: LayerSite, value: &mut Array<A, D>) {
+        pass_on(&mut self.probe, Site::Layer(self.layer, site), value);
     }
 }

@@ -78,12 +78,12 @@ impl<M> SwiGlu<M> {
         M: LinearMap<A>,
     {
         let mut gated = self.gate.apply(x);
-        probe.see(LayerSite::GateProj, gated.view());
-        let up = self.up.apply(x);
-        probe.see(LayerSite::UpProj, up.view());
+        probe.pass_on(LayerSite::GateProj, &mut gated);
+        let mut up = self.up.apply(x);
+        probe.pass_on(LayerSite::UpProj, &mut up);
         gated.zip_mut_with(&up, |g, &u| *g = *g / (A::one() + (-*g).exp()) * u);
-        let y = self.down.apply(gated.view());
-        probe.see(LayerSite::Mlp, y.view());
+        let mut y = self.down.apply(gated.view());
+        probe.pass_on(LayerSite::Mlp, &mut y);
         y
     }
 }

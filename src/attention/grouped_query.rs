@@ -211,7 +211,7 @@ impl<M> GroupedQueryAttention<M> {
     {
         let first = cache.len();
         let mut qkv = self.projection.apply(x);
-        probe.see(LayerSite::WPack, qkv.view());
+        probe.pass_on(LayerSite::WPack, &mut qkv);
         if let Positions::Rotated(rotation) = positions {
             let turned = (self.heads + self.kv_heads) * self.head_dim; // values stay
             for head in qkv
@@ -277,9 +277,9 @@ impl<M> GroupedQueryAttention<M> {
                 );
             });
         }
-        probe.see(LayerSite::AttnConcat, concat.view());
-        let y = self.output.apply(concat.view());
-        probe.see(LayerSite::SelfAttn, y.view());
+        probe.pass_on(LayerSite::AttnConcat, &mut concat);
+        let mut y = self.output.apply(concat.view());
+        probe.pass_on(LayerSite::SelfAttn, &mut y);
         y
     }
 }

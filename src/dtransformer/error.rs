@@ -54,4 +54,7 @@ pub enum Error {
         /// The position, counted from the start of the text.
         position: usize,
     },
+    /// The probe asked for it.
+    #[error("the pass was stopped")]
+    Stopped,
 }

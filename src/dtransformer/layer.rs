@@ -67,14 +67,14 @@ impl<A: NdFloat, M: LinearMap<A>> Layer<A, M> {
         cache: &mut LayerCache<A>,
         probe: &mut LayerProbe<A>,
     ) {
-        let normed = self.input_layernorm.forward(x.view());
-        probe.see(LayerSite::InputLayernorm, normed.view());
+        let mut normed = self.input_layernorm.forward(x.view());
+        probe.pass_on(LayerSite::InputLayernorm, &mut normed);
         *x += &self
             .self_attn
             .forward(normed.view(), positions, cache, probe);
-        let normed = self.post_attention_layernorm.forward(x.view());
-        probe.see(LayerSite::PostAttentionLayernorm, normed.view());
+        let mut normed = self.post_attention_layernorm.forward(x.view());
+        probe.pass_on(LayerSite::PostAttentionLayernorm, &mut normed);
         *x += &self.mlp.forward(normed.view(), probe);
-        probe.see(LayerSite::Out, x.view());
+        probe.pass_on(LayerSite::Out, x);
     }
 }

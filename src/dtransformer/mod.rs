@@ -29,7 +29,7 @@ pub use layer::Layer;
 use crate::{
     alibi,
     attention::{KeyValueCache, grouped_query::Positions},
-    probe::{AnyProbe, LayerProbe, Probe, Site, show},
+    probe::{AnyProbe, LayerProbe, Probe, Site, pass_on},
     rms_norm::RmsNorm,
     rope::Rotation,
     tensor::{LinearMap, StoredTensor, expect_shape, softmax},
@@ -130,7 +130,8 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
     /// Logits after each of `ids`, which follow what `cache` holds. Returns `[tokens, vocab]`.
     ///
     /// # Errors
-    /// No ids, an id outside the vocabulary, more tokens than the cache may hold, logits that are not finite. The cache is then as before.
+    /// No ids, an id outside the vocabulary, more tokens than the cache may hold, logits that are not finite, a probe that [stops](Probe::stop) the
+    /// pass. The cache is then as before.
     ///
     /// # Panics
     /// Where `cache` was made for a decoder of other sizes.
@@ -180,17 +181,31 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
         );
         self.check(ids, cache)?;
         let held = cache.len();
-        let x = self.stream(ids, cache, &mut probe);
-        let logits = self.unembedding.logits(x.slice(s![first_logits.., ..]));
-        show(&mut probe, Site::Logits, logits.view());
-        let not_finite = |row: ndarray::ArrayView1<A>| row.iter().any(|l| !l.is_finite());
-        if let Some(row) = logits.rows().into_iter().position(not_finite) {
+        let logits = self.logits(ids, cache, &mut probe, first_logits);
+        if logits.is_err() {
             cache.truncate(held);
-            return Err(Error::NotFinite {
-                position: held + first_logits + row,
-            });
         }
-        Ok(logits)
+        logits
+    }
+
+    fn logits(
+        &self,
+        ids: &[u32],
+        cache: &mut KeyValueCache<A>,
+        probe: &mut AnyProbe<A>,
+        first_logits: usize,
+    ) -> Result<Array2<A>, Error> {
+        let held = cache.len();
+        let x = self.stream(ids, cache, probe)?;
+        let mut logits = self.unembedding.logits(x.slice(s![first_logits.., ..]));
+        pass_on(probe, Site::Logits, &mut logits);
+        let not_finite = |row: ndarray::ArrayView1<A>| row.iter().any(|l| !l.is_finite());
+        match logits.rows().into_iter().position(not_finite) {
+            Some(row) => Err(Error::NotFinite {
+                position: held + first_logits + row,
+            }),
+            None => Ok(logits),
+        }
     }
 
     fn check(&self, ids: &[u32], cache: &KeyValueCache<A>) -> Result<(), Error> {
@@ -218,20 +233,26 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
         ids: &[u32],
         cache: &mut KeyValueCache<A>,
         probe: &mut AnyProbe<A>,
-    ) -> Array2<A> {
+    ) -> Result<Array2<A>, Error> {
+        let go_on = |probe: &AnyProbe<A>| match probe {
+            Some(probe) if probe.stop() => Err(Error::Stopped),
+            _ => Ok(()),
+        };
         let mut x = self.embed(ids);
-        show(probe, Site::Embed, x.view());
+        pass_on(probe, Site::Embed, &mut x);
         let positions = self.positions(cache.len(), ids.len());
         for (i, (layer, cache)) in self.layers.iter().zip(&mut cache.layers).enumerate() {
+            go_on(probe)?;
             // A reborrow for the length of the layer.
             let probe = probe
                 .as_mut()
                 .map(|probe| &mut **probe as &mut dyn Probe<A>);
             layer.forward(&mut x, &positions, cache, &mut LayerProbe::new(probe, i));
         }
-        let x = self.norm.forward(x.view());
-        show(probe, Site::FinalNorm, x.view());
-        x
+        go_on(probe)?; // logits cost as much as a layer or more
+        let mut x = self.norm.forward(x.view());
+        pass_on(probe, Site::FinalNorm, &mut x);
+        Ok(x)
     }
 
     /// The embedding of each id, `[tokens, d]`.
