@@ -83,6 +83,36 @@ impl EmbeddedModel {
         checkpoint
     }
 
+    /// Its checkpoints on the way, in tokens seen, fewest first.
+    #[cfg(feature = "history")]
+    pub fn history(self) -> Vec<u64> {
+        self.checkpoints()
+            .iter()
+            .map(|(tokens, _)| *tokens)
+            .collect()
+    }
+
+    /// One of its checkpoints on the way, whose configuration and tokenizer are the model's.
+    #[cfg(feature = "history")]
+    pub fn checkpoint_at(self, tokens: u64) -> Option<Checkpoint> {
+        let found = self.checkpoints().iter().find(|(n, _)| *n == tokens);
+        let (_, weights) = found?;
+        let weights = Bytes::from_static(&weights.0);
+        let mut checkpoint =
+            Checkpoint::from_bytes(self.files().config, weights).expect("a test opens it");
+        checkpoint.generation =
+            read_generation_config(self.files().generation).expect("a test opens it");
+        Some(checkpoint)
+    }
+
+    #[cfg(feature = "history")]
+    fn checkpoints(self) -> &'static [(u64, &'static Aligned<[u8]>)] {
+        match self {
+            EmbeddedModel::Rope => &[],
+            EmbeddedModel::Alibi => &[],
+        }
+    }
+
     /// Its tokenizer.
     pub fn tokenizer(self) -> Tokenizer {
         Tokenizer::from_bytes(self.files().tokenizer).expect("a test opens it")

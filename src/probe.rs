@@ -16,7 +16,9 @@ use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMutD, Dimension};
 use std::fmt;
 
 /// A head, by layer and place in it, both counted from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct Head {
     /// Its layer.
     pub layer: usize,

@@ -22,6 +22,8 @@ mod decoder;
 mod error;
 #[cfg(feature = "files")]
 mod folder;
+#[cfg(feature = "files")]
+mod history;
 #[cfg(feature = "hub")]
 pub mod hub;
 mod pickle;
@@ -34,6 +36,8 @@ pub use config::{
     read_generation_config,
 };
 pub use error::{Error, Problem, Problems, UnsupportedDtype};
+#[cfg(feature = "files")]
+pub use history::{history, tokens_seen};
 pub use pickle::PickleError;
 pub use safetensors::{SafetensorsError, read_safetensors};
 #[cfg(feature = "files")]

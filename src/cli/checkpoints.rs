@@ -2,7 +2,11 @@
 
 use super::model::embedded;
 use anyhow::{Context, bail};
-use baichuan2::{bpe::Tokenizer, checkpoint::Checkpoint, dtransformer::Decoder};
+use baichuan2::{
+    bpe::Tokenizer,
+    checkpoint::{Checkpoint, history, tokens_seen},
+    dtransformer::Decoder,
+};
 use std::path::{Path, PathBuf};
 
 /// The checkpoints of a run, which are folders named tokens-N in it or in `checkpoints` in it, in the order of N; and the run itself, last, where it is a
@@ -17,19 +21,8 @@ pub fn of_run(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
             folder.display()
         );
     }
-    // A run keeps them in a folder of their own.
-    let inside = Some(folder.join("checkpoints")).filter(|inside| inside.is_dir());
-    let among = inside.as_deref().unwrap_or(folder);
-    let entries =
-        std::fs::read_dir(among).with_context(|| format!("{}: cannot be read", among.display()))?;
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.with_context(|| among.display().to_string())?.path();
-        if let Some(tokens) = tokens(&path).filter(|_| path.is_dir()) {
-            found.push((tokens, path));
-        }
-    }
-    found.sort();
+    std::fs::read_dir(folder).with_context(|| format!("{}: cannot be read", folder.display()))?;
+    let found = history(folder);
     let mut folders: Vec<PathBuf> = found.into_iter().map(|(_, path)| path).collect();
     if folders.is_empty() {
         bail!(
@@ -41,12 +34,6 @@ pub fn of_run(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         folders.push(folder.to_owned());
     }
     Ok(folders)
-}
-
-/// How many tokens a checkpoint has seen, as its folder's name says.
-pub fn tokens(folder: &Path) -> Option<u64> {
-    let name = folder.file_name()?.to_str()?;
-    name.strip_prefix("tokens-")?.parse().ok()
 }
 
 /// A model, and the tokenizer beside it or beside its checkpoints.
@@ -114,7 +101,7 @@ pub fn names(models: &[PathBuf]) -> Vec<String> {
 
 /// A model's last name; of a checkpoint, how many tokens it has seen.
 pub fn name(model: &Path) -> String {
-    match (tokens(model), model.file_name()) {
+    match (tokens_seen(model), model.file_name()) {
         (Some(tokens), _) => short(tokens),
         (None, Some(name)) => name.to_string_lossy().into_owned(),
         (None, None) => model.display().to_string(),

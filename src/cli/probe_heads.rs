@@ -9,6 +9,7 @@ use super::{
 use anyhow::{Context, ensure};
 use baichuan2::{
     bpe::Tokenizer,
+    checkpoint::tokens_seen,
     dtransformer::Decoder,
     heads::{Behaviour, Head, HeadScores, Repeated, formed, ordinary_pieces},
     training::{
@@ -267,7 +268,7 @@ impl ProbeHeads {
                 });
                 json!({
                     "model": measured.folder,
-                    "tokens": checkpoints::tokens(&measured.folder),
+                    "tokens": tokens_seen(&measured.folder),
                     "nats_a_token": measured.loss,
                     "induction_accuracy": measured.accuracy,
                     "heads": heads.collect::<Vec<_>>(),

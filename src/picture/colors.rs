@@ -3,7 +3,10 @@
 use colorous::Gradient;
 
 /// A colour map from dark to bright. All are perceptually uniform: equal steps of the shade look equally large, in grey too.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Colors {
     /// Blue over green to yellow; told apart by colour-blind eyes.

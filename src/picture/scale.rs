@@ -4,7 +4,10 @@ use crate::attention::Visibility;
 use ndarray::{Array2, ArrayView2, s};
 
 /// How a weight becomes a shade from 0 to 1. Every scale is monotone: of two weights in a row the larger is never the darker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Scale {
     /// $w$ itself. Maps can be compared; most of a long map is dark.

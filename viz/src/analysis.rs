@@ -1,0 +1,242 @@
+//! What the model made of a text: one pass, everything of it that the views ask for.
+
+use crate::{model::Model, session::Wanted};
+use baichuan2::{
+    attention::{Bias, Visibility, attend},
+    dtransformer,
+    picture::visible,
+    picture::{Scale, hide_first, hide_future, normalize, pool_max},
+    probe::{LayerSite, Probe, Site, Without},
+};
+use ndarray::{Array2, ArrayD, ArrayView2, ArrayViewD, Axis, Ix2, Ix3};
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+static SERIAL: AtomicU64 = AtomicU64::new(0);
+
+/// One token of the text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// Its id.
+    pub id: u32,
+    /// Its piece, with what cannot be seen made visible: `▁the`, `\n`, `<0xE5>`.
+    pub label: String,
+    /// The bytes it stands for.
+    pub bytes: Vec<u8>,
+}
+
+/// A text and what a model made of it.
+pub struct Analysis {
+    /// The model.
+    pub model: Arc<Model>,
+    /// What was asked for.
+    pub wanted: Wanted,
+    /// The tokens that were looked at.
+    pub tokens: Vec<Token>,
+    /// Tokens of the text that were left out, after those.
+    pub left_out: usize,
+    /// How long the pass took.
+    pub took: Duration,
+    /// Another for each analysis: what was drawn of one is not shown of another.
+    pub serial: u64,
+    seen: HashMap<Site, ArrayD<f32>>,
+}
+
+/// Keeps what the views need, and ends the pass when something newer is wanted.
+struct Seen<'a> {
+    kept: HashMap<Site, ArrayD<f32>>,
+    outdated: &'a dyn Fn() -> bool,
+}
+
+impl Probe for Seen<'_> {
+    fn wants(&self, site: Site) -> bool {
+        match site {
+            Site::Embed | Site::FinalNorm | Site::Logits => true,
+            // Maps are made from queries and keys where they are looked at.
+            Site::Layer(_, site) => matches!(
+                site,
+                LayerSite::WPack
+                    | LayerSite::QRot
+                    | LayerSite::KRot
+                    | LayerSite::AttnConcat
+                    | LayerSite::SelfAttn
+                    | LayerSite::Mlp
+                    | LayerSite::Out
+            ),
+        }
+    }
+
+    fn see(&mut self, site: Site, value: ArrayViewD<f32>) {
+        self.kept.insert(site, value.to_owned());
+    }
+
+    fn stop(&self) -> bool {
+        (self.outdated)()
+    }
+}
+
+impl Analysis {
+    /// Reads the text with the model. `outdated` is asked before every layer whether to stop.
+    ///
+    /// # Errors
+    /// What the decoder does not take, and [`dtransformer::Error::Stopped`]. An empty text is none: its analysis has no tokens.
+    pub fn of(
+        model: Arc<Model>,
+        wanted: Wanted,
+        outdated: &dyn Fn() -> bool,
+    ) -> Result<Self, dtransformer::Error> {
+        let start = Instant::now();
+        let mut ids = model.tokenizer.encode(&wanted.text);
+        let left_out = ids.len().saturating_sub(wanted.most_tokens);
+        ids.truncate(wanted.most_tokens);
+        let tokens = ids.iter().map(|&id| token(&model, id)).collect();
+        let mut seen = Seen {
+            kept: HashMap::new(),
+            outdated,
+        };
+        if !ids.is_empty() {
+            let mut cache = model.decoder.new_cache_of(ids.len());
+            let config = model.decoder.config();
+            let (layers, heads) = (config.num_hidden_layers, config.num_attention_heads);
+            // A head that another model had is no head of this one.
+            let off = wanted.switched_off.iter().copied();
+            let off = off.filter(|head| head.layer < layers && head.head < heads);
+            let off = Without::new(off, layers, heads).expect("heads that are there");
+            let mut without = off.then(&mut seen);
+            model
+                .decoder
+                .forward(&ids, &mut cache, Some(&mut without))?;
+        }
+        Ok(Analysis {
+            tokens,
+            left_out,
+            took: start.elapsed(),
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            seen: seen.kept,
+            model,
+            wanted,
+        })
+    }
+
+    /// Layers of the model.
+    pub fn layers(&self) -> usize {
+        self.model.decoder.config().num_hidden_layers
+    }
+
+    /// Query heads of each layer.
+    pub fn heads(&self) -> usize {
+        self.model.decoder.config().num_attention_heads
+    }
+
+    /// What was seen at a place of the pass; nothing of an empty text.
+    pub fn get(&self, site: Site) -> Option<&ArrayD<f32>> {
+        self.seen.get(&site)
+    }
+
+    /// What was seen at a place whose values are rows, one a token.
+    pub fn rows(&self, site: Site) -> Option<ArrayView2<'_, f32>> {
+        self.get(site)?.view().into_dimensionality::<Ix2>().ok()
+    }
+
+    /// The queries of a head as they met the keys, `[tokens, head_dim]`.
+    pub fn queries(&self, layer: usize, head: usize) -> Option<ArrayView2<'_, f32>> {
+        self.of_head(Site::Layer(layer, LayerSite::QRot), head)
+    }
+
+    /// The keys that a query head meets, `[tokens, head_dim]`: those of its group.
+    pub fn keys(&self, layer: usize, head: usize) -> Option<ArrayView2<'_, f32>> {
+        self.of_head(Site::Layer(layer, LayerSite::KRot), head / self.group())
+    }
+
+    /// A rectangle of a head's map as shades.
+    pub fn shades(
+        &self,
+        layer: usize,
+        head: usize,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        size: [usize; 2],
+        scale: Scale,
+        without_first: bool,
+    ) -> Array2<f32> {
+        let (Some(q), Some(k)) = (self.queries(layer, head), self.keys(layer, head)) else {
+            return Array2::zeros((0, 0));
+        };
+        let slope = match self.model.decoder.config().position {
+            dtransformer::Position::Rope { .. } => None,
+            dtransformer::Position::Alibi => Some(baichuan2::alibi::slopes(self.heads())[head]),
+        };
+        let bias = Bias {
+            visibility: Visibility::Causal { first: 0 },
+            alibi_slope: slope,
+        };
+        let map = attend(q, k, k, &bias).weights;
+        let mut map = hide_future(map.view());
+        if without_first {
+            map = hide_first(map);
+        }
+        let part = map.slice(ndarray::s![rows, columns]);
+        normalize(pool_max(part, size[0], size[1]).view(), scale)
+    }
+
+    /// Query heads to one key head.
+    pub fn group(&self) -> usize {
+        let config = self.model.decoder.config();
+        config.num_attention_heads / config.num_key_value_heads
+    }
+
+    fn of_head(&self, site: Site, head: usize) -> Option<ArrayView2<'_, f32>> {
+        let all = self.get(site)?.view().into_dimensionality::<Ix3>().ok()?;
+        (head < all.len_of(Axis(0))).then(|| all.index_axis_move(Axis(0), head))
+    }
+
+    /// The probabilities after token `position`, likeliest first, at most `n` of them.
+    pub fn next(&self, position: usize, n: usize) -> Vec<(u32, f32)> {
+        let Some(logits) = self.rows(Site::Logits) else {
+            return Vec::new();
+        };
+        likeliest(logits, position, n)
+    }
+
+    /// What the pieces of a text look like, as labels.
+    pub fn labels(&self) -> Vec<String> {
+        self.tokens
+            .iter()
+            .map(|token| token.label.clone())
+            .collect()
+    }
+
+    /// The label of any id of the vocabulary.
+    pub fn label_of(&self, id: u32) -> String {
+        token(&self.model, id).label
+    }
+}
+
+/// The `n` likeliest ids of row `position` of `logits`, with their probabilities.
+pub fn likeliest(logits: ArrayView2<f32>, position: usize, n: usize) -> Vec<(u32, f32)> {
+    if position >= logits.nrows() {
+        return Vec::new();
+    }
+    let row = logits.row(position).insert_axis(Axis(0));
+    let probabilities: Array2<f32> = baichuan2::tensor::softmax(row);
+    let mut ranked: Vec<(u32, f32)> = (0..).zip(probabilities.iter().copied()).collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    ranked.truncate(n);
+    ranked
+}
+
+fn token(model: &Model, id: u32) -> Token {
+    let label = model.tokenizer.piece(id);
+    Token {
+        id,
+        label: label.map_or_else(|_| format!("#{id}"), |piece| visible(piece.text)),
+        bytes: model.tokenizer.piece_bytes(id).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,562 @@
+//! The window's frame: the model, the text and its pieces on top, the views to choose from on the left, one of them in the middle, what is going on below.
+
+use crate::{
+    analysis::Analysis,
+    language::Language,
+    model::Source,
+    session::{EXAMPLES, Session, View},
+    theme,
+    views::{self, Scene},
+    worker::{Outcome, Worker},
+};
+use baichuan2::embedded::EmbeddedModel;
+use eframe::egui::{
+    self, CentralPanel, ComboBox, Key, KeyboardShortcut, Modifiers, Panel, RichText, ScrollArea,
+    TextEdit, ThemePreference, Ui, util::undoer::Undoer,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    path::PathBuf,
+    sync::{Arc, mpsc},
+};
+
+/// What is remembered from one time to the next, beside the session.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Settings {
+    language: Language,
+    /// Folders that were opened, the latest first.
+    recent: Vec<PathBuf>,
+}
+
+/// The application.
+pub struct Viz {
+    session: Session,
+    settings: Settings,
+    undoer: Undoer<Session>,
+    worker: Worker,
+    /// The newest analysis; it stays while a newer one is on its way.
+    analysis: Option<Arc<Analysis>>,
+    /// Why there is none of what is wanted now.
+    failure: Option<String>,
+    /// A folder's name, as it is typed.
+    folder: String,
+    chosen_folder: Option<mpsc::Receiver<Option<PathBuf>>>,
+    keys_shown: bool,
+    /// When the next checkpoint is due, in seconds, while the film runs.
+    film: Option<f64>,
+}
+
+const SESSION: &str = "session";
+const SETTINGS: &str = "settings";
+const TEXT: &str = "text";
+
+impl Viz {
+    /// The window as it was left, or with an embedded model and an example.
+    pub fn new(creation: &eframe::CreationContext) -> Self {
+        let stored = creation.storage;
+        let session = stored.and_then(|s| eframe::get_value(s, SESSION));
+        let settings = stored.and_then(|s| eframe::get_value(s, SETTINGS));
+        theme::set_up(&creation.egui_ctx);
+        let context = creation.egui_ctx.clone();
+        let mut viz = Viz {
+            session: session.unwrap_or_else(Session::first),
+            settings: settings.unwrap_or_default(),
+            undoer: Undoer::default(),
+            worker: Worker::new(move || context.request_repaint()),
+            analysis: None,
+            failure: None,
+            folder: String::new(),
+            chosen_folder: None,
+            keys_shown: false,
+            film: None,
+        };
+        viz.worker.want(&viz.session.wanted);
+        viz
+    }
+
+    /// What is wanted and chosen.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What the model made of it.
+    pub fn analysis(&self) -> Option<&Arc<Analysis>> {
+        self.analysis.as_ref()
+    }
+
+    fn tr<'t>(&self, english: &'t str) -> std::borrow::Cow<'t, str> {
+        self.settings.language.tr(english)
+    }
+
+    fn receive(&mut self) {
+        match self.worker.poll() {
+            Some(Outcome::Analysed(analysis)) => {
+                self.session
+                    .clamp(analysis.layers(), analysis.heads(), analysis.tokens.len());
+                if let Source::Folder(folder) = &analysis.model.source {
+                    const MOST: usize = 8;
+                    self.settings.recent.retain(|known| known != folder);
+                    self.settings.recent.insert(0, folder.clone());
+                    self.settings.recent.truncate(MOST);
+                }
+                self.failure = None;
+                self.analysis = Some(analysis);
+            }
+            Some(Outcome::Failed(why)) => self.failure = Some(why),
+            None => {}
+        }
+        let chosen = self.chosen_folder.as_ref().map(mpsc::Receiver::try_recv);
+        match chosen {
+            Some(Ok(folder)) => {
+                self.chosen_folder = None;
+                if let Some(folder) = folder {
+                    self.open(Source::Folder(folder));
+                }
+            }
+            Some(Err(mpsc::TryRecvError::Disconnected)) => self.chosen_folder = None,
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, source: Source) {
+        self.session.wanted.model = source;
+        self.session.wanted.checkpoint = None;
+        self.session.wanted.switched_off.clear();
+        self.worker.again();
+    }
+
+    fn keys(&mut self, ui: &Ui) {
+        let undo = KeyboardShortcut::new(Modifiers::COMMAND, Key::Z);
+        let redo = KeyboardShortcut::new(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
+        let typing = ui.memory(|memory| memory.focused().is_some());
+        if !typing {
+            // Of Ctrl+Shift+Z the shorter one is a part.
+            if ui.input_mut(|input| input.consume_shortcut(&redo)) {
+                if let Some(session) = self.undoer.redo(&self.session) {
+                    self.session = session.clone();
+                }
+            } else if ui.input_mut(|input| input.consume_shortcut(&undo))
+                && let Some(session) = self.undoer.undo(&self.session)
+            {
+                self.session = session.clone();
+            }
+            let pressed =
+                |key| ui.input(|input| input.key_pressed(key) && input.modifiers.is_none());
+            let typed = |text: &str| {
+                ui.input(|input| {
+                    input
+                        .events
+                        .iter()
+                        .any(|event| matches!(event, egui::Event::Text(t) if t == text))
+                })
+            };
+            if typed("/") {
+                ui.memory_mut(|memory| memory.request_focus(egui::Id::unique(TEXT)));
+            }
+            if typed("?") {
+                self.keys_shown = !self.keys_shown;
+            }
+            if let Some(analysis) = &self.analysis {
+                let step = |value: &mut usize, n: usize, back, on| {
+                    if pressed(on) {
+                        *value = (*value + 1).min(n.saturating_sub(1));
+                    }
+                    if pressed(back) {
+                        *value = value.saturating_sub(1);
+                    }
+                };
+                step(
+                    &mut self.session.head,
+                    analysis.heads(),
+                    Key::ArrowLeft,
+                    Key::ArrowRight,
+                );
+                step(
+                    &mut self.session.layer,
+                    analysis.layers(),
+                    Key::ArrowUp,
+                    Key::ArrowDown,
+                );
+            }
+            let number = [
+                Key::Num1,
+                Key::Num2,
+                Key::Num3,
+                Key::Num4,
+                Key::Num5,
+                Key::Num6,
+                Key::Num7,
+            ];
+            for (key, view) in number.into_iter().zip(View::ALL) {
+                if pressed(key) {
+                    self.session.view = view;
+                }
+            }
+        }
+        let dropped = ui.input(|input| {
+            input
+                .raw
+                .dropped_files
+                .first()
+                .map(|file| file.path().to_owned())
+        });
+        if let Some(path) = dropped {
+            // The file of a model stands for its folder.
+            let folder = if path.is_dir() {
+                Some(path)
+            } else {
+                path.parent().map(Into::into)
+            };
+            if let Some(folder) = folder {
+                self.open(Source::Folder(folder));
+            }
+        }
+    }
+
+    fn model_bar(&mut self, ui: &mut Ui) {
+        ui.horizontal_wrapped(|ui| {
+            let mut source = self.session.wanted.model.clone();
+            let label = ui.label(self.tr("Model"));
+            let combo = ComboBox::from_id_salt("model")
+                .width(150.0)
+                .selected_text(short(&source))
+                .show_ui(ui, |ui| {
+                    for model in EmbeddedModel::ALL {
+                        ui.selectable_value(
+                            &mut source,
+                            Source::Embedded(model),
+                            model.to_string(),
+                        );
+                    }
+                    for folder in &self.settings.recent {
+                        let recent = Source::Folder(folder.clone());
+                        let name = short(&recent);
+                        ui.selectable_value(&mut source, recent, name)
+                            .on_hover_text(folder.display().to_string());
+                    }
+                });
+            combo
+                .response
+                .labelled_by(label.id)
+                .on_hover_text(source.to_string());
+            if source != self.session.wanted.model {
+                self.open(source);
+            }
+            ui.menu_button(self.tr("Open…"), |ui| self.open_menu(ui));
+            if let Some(analysis) = self.analysis.clone() {
+                self.checkpoints(ui, &analysis);
+                ui.weak(summary(&analysis, self.settings.language));
+            }
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                if ui.button("?").on_hover_text(self.tr("Keys")).clicked() {
+                    self.keys_shown = !self.keys_shown;
+                }
+                let mut theme = ui.ctx().options(|options| options.theme_preference);
+                let before = theme;
+                let dark = ui.visuals().dark_mode;
+                if ui
+                    .button(self.tr(if dark { "Light" } else { "Dark" }))
+                    .on_hover_text(self.tr("Light or dark"))
+                    .clicked()
+                {
+                    theme = if dark {
+                        ThemePreference::Light
+                    } else {
+                        ThemePreference::Dark
+                    };
+                }
+                if theme != before {
+                    ui.ctx().set_theme(theme);
+                }
+                for language in Language::ALL {
+                    if language != self.settings.language && ui.button(language.name()).clicked() {
+                        self.settings.language = language;
+                    }
+                }
+            });
+        });
+    }
+
+    fn open_menu(&mut self, ui: &mut Ui) {
+        ui.set_min_width(360.0);
+        if ui.button(self.tr("Choose a folder…")).clicked() {
+            let (send, receive) = mpsc::channel();
+            self.chosen_folder = Some(receive);
+            let context = ui.ctx().clone();
+            // The dialog waits for its user; the window must not.
+            std::thread::spawn(move || {
+                let _ = send.send(rfd::FileDialog::new().pick_folder());
+                context.request_repaint();
+            });
+            ui.close();
+        }
+        let label = ui.label(
+            self.tr("or write where it lies (a Hugging Face folder), or drop it on the window:"),
+        );
+        let field = ui
+            .add(TextEdit::singleline(&mut self.folder).desired_width(f32::INFINITY))
+            .labelled_by(label.id);
+        let entered = field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+        if (ui.button(self.tr("Open")).clicked() || entered) && !self.folder.trim().is_empty() {
+            self.open(Source::from(self.folder.trim().to_owned()));
+            ui.close();
+        }
+    }
+
+    /// The slider over the checkpoints of the model, and its film.
+    fn checkpoints(&mut self, ui: &mut Ui, analysis: &Analysis) {
+        let history = &analysis.model.history;
+        if history.is_empty() || analysis.model.source != self.session.wanted.model {
+            return;
+        }
+        // Behind the last checkpoint stands the model itself.
+        let last = history.len();
+        let checkpoint = self.session.wanted.checkpoint;
+        let now = checkpoint
+            .and_then(|tokens| history.iter().position(|n| *n == tokens))
+            .unwrap_or(last);
+        let mut place = now;
+        let language = self.settings.language;
+        let label = ui.label(language.tr("Tokens seen"));
+        let name = |i: usize| {
+            history
+                .get(i)
+                .map_or_else(|| language.tr("all").into_owned(), |&n| count(n))
+        };
+        ui.spacing_mut().slider_width = 120.0;
+        ui.add(
+            egui::Slider::new(&mut place, 0..=last)
+                .custom_formatter(|i, _| name(i as usize))
+                .handle_shape(egui::style::HandleShape::Circle),
+        )
+        .labelled_by(label.id)
+        .on_hover_text(language.tr("The model as it was while it learned"));
+        let playing = self.film.is_some();
+        let button = ui.button(if playing { "■" } else { "▶" });
+        let hint = if playing { "Stop" } else { "Watch it learn" };
+        if button.on_hover_text(language.tr(hint)).clicked() {
+            self.film = (!playing).then_some(0.0);
+            if !playing && place == last {
+                place = 0;
+            }
+        }
+        const PAUSE: f64 = 0.7;
+        if let Some(due) = self.film {
+            let time = ui.input(|input| input.time);
+            if place == last && now == last {
+                self.film = None;
+            } else if time >= due && !self.worker.is_busy() {
+                if due > 0.0 {
+                    place = (place + 1).min(last);
+                }
+                self.film = Some(time + PAUSE);
+            }
+            ui.ctx().request_repaint_after_secs(0.1);
+        }
+        if place != now {
+            self.session.wanted.checkpoint = history.get(place).copied();
+        }
+    }
+
+    fn text(&mut self, ui: &mut Ui) {
+        ui.horizontal(|ui| {
+            let language = self.settings.language;
+            ui.vertical(|ui| {
+                let label = ui.label(language.tr("Text"));
+                let examples = ComboBox::from_id_salt("examples")
+                    .width(90.0)
+                    .selected_text(language.tr("Examples"))
+                    .show_ui(ui, |ui| {
+                        for (hint, text) in EXAMPLES {
+                            if ui
+                                .selectable_label(self.session.wanted.text == text, hint)
+                                .on_hover_text(text)
+                                .clicked()
+                            {
+                                self.session.wanted.text = text.into();
+                            }
+                        }
+                    });
+                examples.response.labelled_by(label.id);
+            });
+            ScrollArea::vertical()
+                .id_salt("text scroll")
+                .max_height(64.0)
+                .show(ui, |ui| {
+                    ui.add(
+                        TextEdit::multiline(&mut self.session.wanted.text)
+                            .id(egui::Id::unique(TEXT))
+                            .desired_rows(2)
+                            .desired_width(f32::INFINITY)
+                            .hint_text(language.tr("Write here")),
+                    )
+                    .accessible_name(language.tr("Text to read"));
+                });
+        });
+    }
+
+    fn status(&mut self, ui: &mut Ui) {
+        let language = self.settings.language;
+        ui.horizontal_wrapped(|ui| {
+            if self.worker.is_busy() {
+                ui.spinner();
+                ui.label(language.tr("reading…"));
+                if ui.small_button(language.tr("Cancel")).clicked() {
+                    self.worker.cancel();
+                    self.failure = Some(
+                        language
+                            .tr("Cancelled; change the text to read it again.")
+                            .into_owned(),
+                    );
+                }
+            }
+            if let Some(why) = &self.failure {
+                ui.label(RichText::new(why).color(ui.visuals().error_fg_color));
+            } else if let Some(analysis) = &self.analysis {
+                ui.weak(language.format(
+                    "{0} tokens read in {1} ms",
+                    &[
+                        &analysis.tokens.len(),
+                        &format!("{:.1}", analysis.took.as_secs_f64() * 1e3),
+                    ],
+                ));
+                if analysis.left_out > 0 {
+                    ui.label(language.format("{0} more were left out", &[&analysis.left_out]));
+                    if ui.small_button(language.tr("Read all")).clicked() {
+                        self.session.wanted.most_tokens = usize::MAX;
+                    }
+                }
+                let off = &self.session.wanted.switched_off;
+                if !off.is_empty() {
+                    let names: Vec<String> = off.iter().map(ToString::to_string).collect();
+                    ui.label(language.format("switched off: {0}", &[&names.join(", ")]));
+                    if ui.small_button(language.tr("All on")).clicked() {
+                        self.session.wanted.switched_off.clear();
+                    }
+                }
+            }
+        });
+    }
+
+    fn middle(&mut self, ui: &mut Ui) {
+        let Some(analysis) = self.analysis.clone() else {
+            ui.centered_and_justified(|ui| ui.weak(self.tr("No model is open yet.")));
+            return;
+        };
+        if analysis.tokens.is_empty() {
+            ui.centered_and_justified(|ui| {
+                ui.weak(self.tr("Nothing to read: write a text above, or choose an example."))
+            });
+            return;
+        }
+        // What was chosen may belong to a model or a text that is not the one shown.
+        self.session
+            .clamp(analysis.layers(), analysis.heads(), analysis.tokens.len());
+        let mut scene = Scene {
+            analysis: &analysis,
+            session: &mut self.session,
+            language: self.settings.language,
+        };
+        views::show(ui, &mut scene);
+    }
+
+    fn key_list(&mut self, ui: &Ui) {
+        let language = self.settings.language;
+        let mut open = self.keys_shown;
+        egui::Window::new(language.tr("Keys"))
+            .open(&mut open)
+            .resizable(false)
+            .show(ui.ctx(), |ui| {
+                egui::Grid::new("keys").striped(true).show(ui, |ui| {
+                    for (key, does) in KEYS {
+                        ui.monospace(key);
+                        ui.label(language.tr(does));
+                        ui.end_row();
+                    }
+                });
+            });
+        self.keys_shown = open;
+    }
+}
+
+/// The keys, and what they do.
+const KEYS: [(&str, &str); 8] = [
+    ("← →", "the head before, the next head"),
+    ("↑ ↓", "the layer before, the next layer"),
+    ("1 … 7", "the views"),
+    ("/", "edit the text"),
+    ("Esc", "leave the text"),
+    ("Ctrl+Z", "undo"),
+    ("Ctrl+Shift+Z", "redo"),
+    ("?", "this list"),
+];
+
+/// A model's name where there is little space.
+fn short(source: &Source) -> String {
+    match source {
+        Source::Embedded(model) => model.to_string(),
+        Source::Folder(folder) => folder.file_name().map_or_else(
+            || source.to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        ),
+    }
+}
+
+/// 32,768 as `33k`, 45,000,000 as `45.0M`.
+fn count(tokens: u64) -> String {
+    match tokens {
+        0..1_000 => tokens.to_string(),
+        1_000..1_000_000 => format!("{:.0}k", tokens as f64 / 1e3),
+        _ => format!("{:.1}M", tokens as f64 / 1e6),
+    }
+}
+
+fn summary(analysis: &Analysis, language: Language) -> String {
+    let c = analysis.model.decoder.config();
+    let position = match c.position {
+        baichuan2::dtransformer::Position::Rope { .. } => "RoPE",
+        baichuan2::dtransformer::Position::Alibi => "ALiBi",
+    };
+    language.format(
+        "{0} layers · {1} heads of {2} · width {3} · {4} · {5} pieces",
+        &[
+            &c.num_hidden_layers,
+            &c.num_attention_heads,
+            &c.head_dim,
+            &c.hidden_size,
+            &position,
+            &c.vocab_size,
+        ],
+    )
+}
+
+impl eframe::App for Viz {
+    fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
+        self.receive();
+        self.keys(ui);
+        Panel::top("model").show(ui, |ui| self.model_bar(ui));
+        Panel::top("text").show(ui, |ui| self.text(ui));
+        Panel::bottom("status").show(ui, |ui| self.status(ui));
+        Panel::left("views")
+            .resizable(false)
+            .default_size(120.0)
+            .show(ui, |ui| {
+                ui.add_space(4.0);
+                for view in View::ALL {
+                    let name = self.tr(view.name()).into_owned();
+                    ui.selectable_value(&mut self.session.view, view, name);
+                }
+            });
+        CentralPanel::default_margins().show(ui, |ui| self.middle(ui));
+        self.key_list(ui);
+        self.worker.want(&self.session.wanted);
+        let time = ui.input(|input| input.time);
+        self.undoer.feed_state(time, &self.session);
+    }
+
+    fn save(&mut self, storage: &mut dyn eframe::Storage) {
+        eframe::set_value(storage, SESSION, &self.session);
+        eframe::set_value(storage, SETTINGS, &self.settings);
+    }
+}

@@ -1,0 +1,145 @@
+//! The thread that reads texts with models, so that the window never waits.
+//!
+//! What is wanted last is what counts: a pass that is under way for something older ends before its next layer, and what waits behind it is never begun.
+
+use crate::{
+    analysis::Analysis,
+    model::{Model, Source},
+    session::Wanted,
+};
+use baichuan2::dtransformer;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+/// What came of a request.
+pub enum Outcome {
+    /// The text was read.
+    Analysed(Arc<Analysis>),
+    /// It could not be; why, in words.
+    Failed(String),
+}
+
+/// A thread that reads texts.
+pub struct Worker {
+    requests: mpsc::Sender<(u64, Wanted)>,
+    outcomes: mpsc::Receiver<(u64, Outcome)>,
+    newest: Arc<AtomicU64>,
+    asked: Option<Wanted>,
+    answered: u64,
+}
+
+impl Worker {
+    /// Starts the thread; `ready` is called whenever there is something to [`poll`](Self::poll).
+    pub fn new(ready: impl Fn() + Send + 'static) -> Self {
+        let (requests, wanted) = mpsc::channel::<(u64, Wanted)>();
+        let (done, outcomes) = mpsc::channel();
+        let newest = Arc::new(AtomicU64::new(0));
+        let current = newest.clone();
+        thread::Builder::new()
+            .name("reader".into())
+            .spawn(move || {
+                let mut open = Open::default();
+                while let Ok(mut request) = wanted.recv() {
+                    // What was overtaken while the last one was read is never begun.
+                    while let Ok(newer) = wanted.try_recv() {
+                        request = newer;
+                    }
+                    let (serial, wanted) = request;
+                    let outdated = || current.load(Ordering::Relaxed) != serial;
+                    if let Some(outcome) = read(&mut open, wanted, &outdated)
+                        && done.send((serial, outcome)).is_err()
+                    {
+                        break;
+                    }
+                    ready();
+                }
+            })
+            .expect("the system starts a thread");
+        Worker {
+            requests,
+            outcomes,
+            newest,
+            asked: None,
+            answered: 0,
+        }
+    }
+
+    /// Asks for something, unless it is what was asked for last.
+    pub fn want(&mut self, wanted: &Wanted) {
+        if self.asked.as_ref() != Some(wanted) {
+            self.asked = Some(wanted.clone());
+            let serial = self.newest.fetch_add(1, Ordering::Relaxed) + 1;
+            // The thread ends only with the worker.
+            let _ = self.requests.send((serial, wanted.clone()));
+        }
+    }
+
+    /// Forgets what was asked for last, so that it is read anew: a file may have changed.
+    pub fn again(&mut self) {
+        self.asked = None;
+    }
+
+    /// What came of the newest request, once.
+    pub fn poll(&mut self) -> Option<Outcome> {
+        let newest = self.newest.load(Ordering::Relaxed);
+        let mut found = None;
+        while let Ok((serial, outcome)) = self.outcomes.try_recv() {
+            if serial == newest {
+                self.answered = serial;
+                found = Some(outcome);
+            }
+        }
+        found
+    }
+
+    /// Whether an answer is still to come.
+    pub fn is_busy(&self) -> bool {
+        self.answered != self.newest.load(Ordering::Relaxed)
+    }
+
+    /// Ends what is under way without an answer.
+    pub fn cancel(&mut self) {
+        self.answered = self.newest.fetch_add(1, Ordering::Relaxed) + 1;
+    }
+}
+
+/// Models that are kept open, the one used last in front.
+#[derive(Default)]
+struct Open(VecDeque<Arc<Model>>);
+
+impl Open {
+    /// Enough to walk along the checkpoints of two small models without opening any twice.
+    const MOST: usize = 24;
+
+    fn get(&mut self, source: &Source, checkpoint: Option<u64>) -> Result<Arc<Model>, String> {
+        let is_it = |model: &Arc<Model>| model.source == *source && model.checkpoint == checkpoint;
+        let found = self.0.iter().position(is_it).and_then(|i| self.0.remove(i));
+        let model = match found {
+            Some(model) if !model.was_replaced() => model,
+            _ => Arc::new(Model::open(source, checkpoint).map_err(|error| error.to_string())?),
+        };
+        self.0.push_front(model.clone());
+        self.0.truncate(Self::MOST);
+        Ok(model)
+    }
+}
+
+/// Nothing where it was overtaken.
+fn read(open: &mut Open, wanted: Wanted, outdated: &dyn Fn() -> bool) -> Option<Outcome> {
+    let model = match open.get(&wanted.model, wanted.checkpoint) {
+        Ok(model) => model,
+        Err(why) => return Some(Outcome::Failed(why)),
+    };
+    match Analysis::of(model, wanted, outdated) {
+        Ok(analysis) => Some(Outcome::Analysed(Arc::new(analysis))),
+        Err(dtransformer::Error::Stopped) => None,
+        Err(error) => Some(Outcome::Failed(error.to_string())),
+    }
+}
