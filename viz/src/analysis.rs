@@ -2,18 +2,18 @@
 
 use crate::{model::Model, session::Wanted};
 use baichuan2::{
-    attention::{Bias, Visibility, attend},
+    attention::{Bias, HeadMap, MapError, Pooling, Terms, Visibility},
     dtransformer,
     picture::visible,
-    picture::{Scale, hide_first, hide_future, normalize, pool_max},
-    probe::{LayerSite, Probe, Site, Without},
+    probe::{Head, LayerSite, Probe, Site, Without},
+    rope::score_by_plane,
 };
-use ndarray::{Array2, ArrayD, ArrayView2, ArrayViewD, Axis, Ix2, Ix3};
+use ndarray::{Array2, ArrayD, ArrayView1, ArrayView2, ArrayViewD, Axis, Ix2, Ix3, s};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     ops::Range,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -47,6 +47,8 @@ pub struct Analysis {
     /// Another for each analysis: what was drawn of one is not shown of another.
     pub serial: u64,
     seen: HashMap<Site, ArrayD<f32>>,
+    /// Those that were looked at, with what they keep of each row.
+    maps: Mutex<HashMap<Head, HeadMap<'static, f32>>>,
 }
 
 /// Keeps what the views need, and ends the pass when something newer is wanted.
@@ -120,6 +122,7 @@ impl Analysis {
             took: start.elapsed(),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             seen: seen.kept,
+            maps: Mutex::default(),
             model,
             wanted,
         })
@@ -155,35 +158,87 @@ impl Analysis {
         self.of_head(Site::Layer(layer, LayerSite::KRot), head / self.group())
     }
 
-    /// A rectangle of a head's map as shades.
-    pub fn shades(
+    /// A rectangle of a head's map in at most so many cells, NaN where hidden: see [`HeadMap::weights`].
+    ///
+    /// # Errors
+    /// Rows or columns that are not there, weights that are not finite.
+    pub fn weights(
         &self,
-        layer: usize,
-        head: usize,
-        rows: Range<usize>,
-        columns: Range<usize>,
+        head: Head,
+        queries: Range<usize>,
+        keys: Range<usize>,
         size: [usize; 2],
-        scale: Scale,
-        without_first: bool,
-    ) -> Array2<f32> {
-        let (Some(q), Some(k)) = (self.queries(layer, head), self.keys(layer, head)) else {
-            return Array2::zeros((0, 0));
+        pooling: Pooling,
+    ) -> Result<Array2<f32>, MapError> {
+        self.map(head, |map| map.weights(queries, keys, size, pooling))
+    }
+
+    /// One weight, taken apart: see [`HeadMap::terms`].
+    ///
+    /// # Errors
+    /// As [`weights`](Self::weights).
+    pub fn terms(&self, head: Head, query: usize, key: usize) -> Result<Terms<f32>, MapError> {
+        self.map(head, |map| map.terms(query, key))
+    }
+
+    /// What each plane of RoPE adds to q·k; nothing of a model with ALiBi.
+    pub fn planes(&self, head: Head, query: usize, key: usize) -> Option<Vec<f64>> {
+        let dtransformer::Position::Rope { base } = self.model.decoder.config().position else {
+            return None;
         };
-        let slope = match self.model.decoder.config().position {
+        let (q, k) = self.unrotated(head, query, key)?;
+        let distance = query as f64 - key as f64;
+        Some(score_by_plane(q, k, distance, base).to_vec())
+    }
+
+    /// A query and a key of a head before they were rotated, `[head_dim]` each.
+    pub fn unrotated(
+        &self,
+        head: Head,
+        query: usize,
+        key: usize,
+    ) -> Option<(ArrayView1<'_, f32>, ArrayView1<'_, f32>)> {
+        let packed = self.rows(Site::Layer(head.layer, LayerSite::WPack))?;
+        let (heads, width) = (self.heads(), self.model.decoder.config().head_dim);
+        let part = |row: usize, head: usize| {
+            let start = head * width;
+            (row < packed.nrows()).then(|| packed.slice_move(s![row, start..start + width]))
+        };
+        Some((
+            part(query, head.head)?,
+            part(key, heads + head.head / self.group())?,
+        ))
+    }
+
+    fn map<T>(
+        &self,
+        head: Head,
+        look: impl FnOnce(&mut HeadMap<'static, f32>) -> Result<T, MapError>,
+    ) -> Result<T, MapError> {
+        let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
+        let map = match maps.entry(head) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let none = || Array2::zeros((0, 0));
+                let owned =
+                    |rows: Option<ArrayView2<f32>>| rows.map_or_else(none, |rows| rows.to_owned());
+                let queries = owned(self.queries(head.layer, head.head));
+                let keys = owned(self.keys(head.layer, head.head));
+                new.insert(HeadMap::new(queries, keys, self.bias(head))?)
+            }
+        };
+        look(map)
+    }
+
+    fn bias(&self, head: Head) -> Bias<'static> {
+        let slopes = match self.model.decoder.config().position {
             dtransformer::Position::Rope { .. } => None,
-            dtransformer::Position::Alibi => Some(baichuan2::alibi::slopes(self.heads())[head]),
+            dtransformer::Position::Alibi => Some(baichuan2::alibi::slopes(self.heads())),
         };
-        let bias = Bias {
+        Bias {
             visibility: Visibility::Causal { first: 0 },
-            alibi_slope: slope,
-        };
-        let map = attend(q, k, k, &bias).weights;
-        let mut map = hide_future(map.view());
-        if without_first {
-            map = hide_first(map);
+            alibi_slope: slopes.and_then(|slopes| slopes.get(head.head).copied()),
         }
-        let part = map.slice(ndarray::s![rows, columns]);
-        normalize(pool_max(part, size[0], size[1]).view(), scale)
     }
 
     /// Query heads to one key head.

@@ -4,6 +4,7 @@ use crate::{
     analysis::Analysis,
     language::Language,
     model::Source,
+    save::{self, Content},
     session::{EXAMPLES, Session, View},
     theme,
     views::{self, Scene},
@@ -16,7 +17,7 @@ use eframe::egui::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc},
 };
 
@@ -42,6 +43,13 @@ pub struct Viz {
     /// A folder's name, as it is typed.
     folder: String,
     chosen_folder: Option<mpsc::Receiver<Option<PathBuf>>>,
+    /// A file's name, as it is typed.
+    file: String,
+    chosen_file: Option<mpsc::Receiver<Option<PathBuf>>>,
+    /// What came of saving, in words.
+    said: Option<String>,
+    /// The file that may be written over, since it was asked for twice.
+    overwrite: Option<PathBuf>,
     keys_shown: bool,
     /// When the next checkpoint is due, in seconds, while the film runs.
     film: Option<f64>,
@@ -68,6 +76,10 @@ impl Viz {
             failure: None,
             folder: String::new(),
             chosen_folder: None,
+            file: "baichuan2".into(),
+            chosen_file: None,
+            said: None,
+            overwrite: None,
             keys_shown: false,
             film: None,
         };
@@ -106,17 +118,33 @@ impl Viz {
             Some(Outcome::Failed(why)) => self.failure = Some(why),
             None => {}
         }
-        let chosen = self.chosen_folder.as_ref().map(mpsc::Receiver::try_recv);
-        match chosen {
-            Some(Ok(folder)) => {
-                self.chosen_folder = None;
-                if let Some(folder) = folder {
-                    self.open(Source::Folder(folder));
-                }
-            }
-            Some(Err(mpsc::TryRecvError::Disconnected)) => self.chosen_folder = None,
-            _ => {}
+        if let Some(folder) = answer(&mut self.chosen_folder) {
+            self.open(Source::Folder(folder));
         }
+        if let Some(file) = answer(&mut self.chosen_file) {
+            self.file = file.display().to_string();
+        }
+    }
+
+    /// Opens a session, or the model in a folder or around a file.
+    fn open_path(&mut self, path: &Path) {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+            && path.is_file()
+            && path.file_name().is_none_or(|name| name != "config.json")
+        {
+            match save::open_session(path) {
+                Ok(session) => self.session = session,
+                Err(error) => self.failure = Some(error.to_string()),
+            }
+            return;
+        }
+        let folder = match path.is_file() {
+            true => path.parent().unwrap_or(path),
+            false => path,
+        };
+        self.open(Source::from(folder.display().to_string()));
     }
 
     fn open(&mut self, source: Source) {
@@ -202,15 +230,7 @@ impl Viz {
                 .map(|file| file.path().to_owned())
         });
         if let Some(path) = dropped {
-            // The file of a model stands for its folder.
-            let folder = if path.is_dir() {
-                Some(path)
-            } else {
-                path.parent().map(Into::into)
-            };
-            if let Some(folder) = folder {
-                self.open(Source::Folder(folder));
-            }
+            self.open_path(&path);
         }
     }
 
@@ -244,6 +264,7 @@ impl Viz {
                 self.open(source);
             }
             ui.menu_button(self.tr("Open…"), |ui| self.open_menu(ui));
+            ui.menu_button(self.tr("Save…"), |ui| self.save_menu(ui));
             if let Some(analysis) = self.analysis.clone() {
                 self.checkpoints(ui, &analysis);
                 ui.weak(summary(&analysis, self.settings.language));
@@ -292,16 +313,78 @@ impl Viz {
             ui.close();
         }
         let label = ui.label(
-            self.tr("or write where it lies (a Hugging Face folder), or drop it on the window:"),
+            self.tr("or write where it lies (a Hugging Face folder, or a saved session), or drop it on the window:"),
         );
         let field = ui
             .add(TextEdit::singleline(&mut self.folder).desired_width(f32::INFINITY))
             .labelled_by(label.id);
         let entered = field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
         if (ui.button(self.tr("Open")).clicked() || entered) && !self.folder.trim().is_empty() {
-            self.open(Source::from(self.folder.trim().to_owned()));
+            let path = PathBuf::from(self.folder.trim());
+            self.open_path(&path);
             ui.close();
         }
+    }
+
+    fn save_menu(&mut self, ui: &mut Ui) {
+        ui.set_min_width(360.0);
+        let label = ui.label(self.tr("File"));
+        ui.add(TextEdit::singleline(&mut self.file).desired_width(f32::INFINITY))
+            .labelled_by(label.id);
+        if ui.button(self.tr("Choose where…")).clicked() {
+            let (send, receive) = mpsc::channel();
+            self.chosen_file = Some(receive);
+            let context = ui.ctx().clone();
+            std::thread::spawn(move || {
+                let _ = send.send(rfd::FileDialog::new().save_file());
+                context.request_repaint();
+            });
+        }
+        ui.horizontal_wrapped(|ui| {
+            for content in Content::ALL {
+                if ui.button(self.tr(content.name())).clicked() {
+                    self.save_file(content, ui.ctx());
+                }
+            }
+        });
+        if let Some(said) = &self.said {
+            ui.label(said);
+        }
+    }
+
+    /// Saves to the file that was named; over another only when asked twice.
+    fn save_file(&mut self, content: Content, context: &egui::Context) {
+        let language = self.settings.language;
+        let path = PathBuf::from(self.file.trim()).with_extension(content.extension());
+        if path.file_stem().is_none() {
+            self.said = Some(language.tr("Write a name for the file.").into_owned());
+            return;
+        }
+        if path.exists() && self.overwrite.as_ref() != Some(&path) {
+            self.said = Some(language.format(
+                "{0} exists; click again to overwrite it.",
+                &[&path.display()],
+            ));
+            self.overwrite = Some(path);
+            return;
+        }
+        self.overwrite = None;
+        let Some(analysis) = self.analysis.clone() else {
+            self.said = Some(language.tr("No model is open yet.").into_owned());
+            return;
+        };
+        let mut scene = Scene {
+            analysis: &analysis,
+            session: &mut self.session.clone(),
+            language,
+        };
+        const SIZE: egui::Vec2 = egui::vec2(1100.0, 800.0);
+        let bytes = save::bytes(content, &mut scene, SIZE, context.theme());
+        let saved = bytes.and_then(|bytes| save::write(&path, &bytes));
+        self.said = Some(match saved {
+            Ok(()) => language.format("Saved: {0}", &[&path.display()]),
+            Err(error) => error.to_string(),
+        });
     }
 
     /// The slider over the checkpoints of the model, and its film.
@@ -478,6 +561,16 @@ impl Viz {
             });
         self.keys_shown = open;
     }
+}
+
+/// What a dialog answered, once it has.
+fn answer(dialog: &mut Option<mpsc::Receiver<Option<PathBuf>>>) -> Option<PathBuf> {
+    let answer = dialog.as_ref()?.try_recv();
+    if answer == Err(mpsc::TryRecvError::Empty) {
+        return None;
+    }
+    *dialog = None;
+    answer.ok().flatten()
 }
 
 /// The keys, and what they do.

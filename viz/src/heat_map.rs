@@ -7,7 +7,10 @@ use eframe::egui::{
     StrokeKind, TextureHandle, TextureOptions, Ui, WidgetInfo, epaint::TextShape, pos2, vec2,
 };
 use ndarray::Array2;
-use std::ops::Range;
+use std::{
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash},
+    ops::Range,
+};
 
 /// The part of a map that is in view, in cells from its upper left corner.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -327,6 +330,11 @@ impl HeatMap<'_> {
         ui.data_mut(|data| data.insert_temp(id, drawn));
         texture
     }
+}
+
+/// A number that changes whenever one of the parts does.
+pub fn version(parts: impl Hash) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(parts)
 }
 
 /// Shades as an image, one pixel a cell.

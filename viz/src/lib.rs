@@ -5,9 +5,11 @@
 
 pub mod analysis;
 pub mod app;
+pub mod export;
 pub mod heat_map;
 pub mod language;
 pub mod model;
+pub mod save;
 pub mod session;
 pub mod theme;
 pub mod views;

@@ -2,9 +2,11 @@
 
 use crate::model::Source;
 use baichuan2::{
-    heads::Head,
-    picture::{Colors, Scale},
+    attention::MapError,
+    picture::{Colors, Scale, hide_first, normalize},
+    probe::Head,
 };
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -85,6 +87,65 @@ impl AttentionForm {
             AttentionForm::All => "All heads",
             AttentionForm::Together => "Together",
         }
+    }
+}
+
+/// How the maps of several heads become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Together {
+    /// Their mean.
+    #[default]
+    Mean,
+    /// The largest of them.
+    Largest,
+    /// Through the layers.
+    Rollout,
+}
+
+impl Together {
+    /// All, in the order in which they are offered.
+    pub const ALL: [Together; 3] = [Together::Mean, Together::Largest, Together::Rollout];
+
+    /// Its name, in English.
+    pub fn name(self) -> &'static str {
+        match self {
+            Together::Mean => "Mean",
+            Together::Largest => "Largest",
+            Together::Rollout => "Rollout",
+        }
+    }
+
+    /// What it shows, in English.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Together::Mean => "the mean of the heads of this layer",
+            Together::Largest => "the largest weight that any head of this layer gives",
+            Together::Rollout => {
+                "how much of a token may come from each token, through all layers up to this one: each layer counts half for what it gathers, half for what was there"
+            }
+        }
+    }
+}
+
+/// How weights become shades.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shading {
+    /// The scale.
+    pub scale: Scale,
+    /// Whether attention to the first token is left out.
+    pub hide_first: bool,
+}
+
+impl Shading {
+    /// The shades of a rectangle of weights whose first column is that of key `first`; of one that cannot be made, nothing.
+    pub fn of(self, weights: Result<Array2<f32>, MapError>, first: usize) -> Array2<f32> {
+        let Ok(mut weights) = weights else {
+            return Array2::from_elem((1, 1), f32::NAN);
+        };
+        if self.hide_first && first == 0 {
+            weights = hide_first(weights);
+        }
+        normalize(weights.view(), self.scale)
     }
 }
 
@@ -170,6 +231,10 @@ pub struct Session {
     pub colors: Colors,
     /// Whether attention to the first token is left out.
     pub hide_first: bool,
+    /// Heads without lines.
+    pub hidden_heads: BTreeSet<usize>,
+    /// How the maps of several heads become one.
+    pub together: Together,
 }
 
 impl Session {
@@ -179,6 +244,23 @@ impl Session {
             layer: 5,
             ..Session::default()
         }
+    }
+
+    /// How weights become shades.
+    pub fn shading(&self) -> Shading {
+        Shading {
+            scale: self.scale,
+            hide_first: self.hide_first,
+        }
+    }
+
+    /// Locks a cell of the map, or lets it go where it was locked.
+    pub fn lock(&mut self, query: usize, key: usize) {
+        let locked = (self.query, self.key) == (Some(query), Some(key));
+        (self.query, self.key) = match locked {
+            true => (None, None),
+            false => (Some(query), Some(key)),
+        };
     }
 
     /// Keeps layer, head, query and key within what the analysed model and text have.

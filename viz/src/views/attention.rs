@@ -1,23 +1,39 @@
-//! Who looks at whom.
+//! Who looks at whom: `src/attention/`.
+
+mod all_heads;
+mod cell;
+mod map;
+mod threads;
+mod together;
 
 use super::Scene;
-use crate::{heat_map::HeatMap, session::AttentionForm};
+use crate::session::AttentionForm;
 use baichuan2::{
-    heads::Head,
     picture::{Colors, Scale},
+    probe::Head,
 };
-use eframe::egui::{ComboBox, Ui};
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use eframe::egui::{Align, ComboBox, DragValue, Layout, Panel, Ui};
 
-/// The controls, and one of the forms.
+/// The controls, one of the forms, and beside it the weight that is chosen, taken apart.
 pub fn show(ui: &mut Ui, scene: &mut Scene) {
     controls(ui, scene);
     ui.separator();
+    if let (Some(query), Some(key)) = (scene.session.query, scene.session.key)
+        && matches!(
+            scene.session.form,
+            AttentionForm::Map | AttentionForm::Threads
+        )
+    {
+        Panel::right("cell")
+            .default_size(300.0)
+            .min_size(240.0)
+            .show(ui, |ui| cell::taken_apart(ui, scene, query, key));
+    }
     match scene.session.form {
-        AttentionForm::Map => map(ui, scene),
-        _ => {
-            ui.label(scene.tr("Not here yet."));
-        }
+        AttentionForm::Map => map::show(ui, scene),
+        AttentionForm::Threads => threads::show(ui, scene),
+        AttentionForm::All => all_heads::show(ui, scene),
+        AttentionForm::Together => together::show(ui, scene),
     }
 }
 
@@ -29,32 +45,52 @@ fn controls(ui: &mut Ui, scene: &mut Scene) {
         }
         ui.separator();
         head(ui, scene);
-        ui.separator();
-        let session = &mut *scene.session;
-        ComboBox::from_id_salt("scale")
-            .selected_text(language.tr(scale(session.scale)))
-            .show_ui(ui, |ui| {
-                for choice in [Scale::Row, Scale::Linear, Scale::Log] {
-                    ui.selectable_value(&mut session.scale, choice, language.tr(scale(choice)));
-                }
-            })
-            .response
-            .on_hover_text(language.tr("How a weight becomes a shade"));
-        ComboBox::from_id_salt("colours")
-            .selected_text(format!("{:?}", session.colors))
-            .width(70.0)
-            .show_ui(ui, |ui| {
-                for choice in [Colors::Viridis, Colors::Cividis, Colors::Magma] {
-                    ui.selectable_value(&mut session.colors, choice, format!("{choice:?}"));
-                }
-            })
-            .response
-            .on_hover_text(language.tr("Colours"));
-        ui.checkbox(&mut session.hide_first, language.tr("without the first token"))
-            .on_hover_text(language.tr(
-                "A head with nothing to do looks at the first token, so brightly that the rest cannot be seen",
-            ));
+        if scene.session.form != AttentionForm::Threads {
+            ui.separator();
+            shades(ui, scene);
+        }
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            scene.help(
+                ui,
+                "Each row is a token that looks (a query), each column a token that is looked at (a key). A row's weights are the softmax of q·k/√d, with ALiBi plus m·(j − i), and sum to 1. A token sees no token after it.",
+                "src/attention/",
+            );
+        });
     });
+}
+
+/// How weights become colours.
+fn shades(ui: &mut Ui, scene: &mut Scene) {
+    let language = scene.language;
+    let session = &mut *scene.session;
+    let scales = ComboBox::from_id_salt("scale")
+        .selected_text(language.tr(scale(session.scale)))
+        .width(150.0)
+        .show_ui(ui, |ui| {
+            for choice in [Scale::Row, Scale::Linear, Scale::Log] {
+                ui.selectable_value(&mut session.scale, choice, language.tr(scale(choice)));
+            }
+        });
+    scales
+        .response
+        .accessible_name(language.tr("How a weight becomes a shade"))
+        .on_hover_text(language.tr("How a weight becomes a shade"));
+    let colors = ComboBox::from_id_salt("colours")
+        .selected_text(format!("{:?}", session.colors))
+        .width(70.0)
+        .show_ui(ui, |ui| {
+            for choice in [Colors::Viridis, Colors::Cividis, Colors::Magma] {
+                ui.selectable_value(&mut session.colors, choice, format!("{choice:?}"));
+            }
+        });
+    colors
+        .response
+        .accessible_name(language.tr("Colours"))
+        .on_hover_text(language.tr("Colours"));
+    ui.checkbox(&mut session.hide_first, language.tr("without the first token"))
+        .on_hover_text(language.tr(
+            "A head with nothing to do looks at the first token, so brightly that the rest cannot be seen",
+        ));
 }
 
 /// Chooses a layer and a head, and switches the head off.
@@ -64,30 +100,33 @@ pub fn head(ui: &mut Ui, scene: &mut Scene) {
     let session = &mut *scene.session;
     let mut stepper = |name: &str, value: &mut usize, n: usize| {
         let label = ui.label(language.tr(name));
-        ui.add(
-            eframe::egui::DragValue::new(value)
-                .range(0..=n.saturating_sub(1))
-                .speed(0.05),
-        )
-        .labelled_by(label.id)
-        .on_hover_text(language.format("0 to {0}; or the arrow keys", &[&n.saturating_sub(1)]));
+        let last = n.saturating_sub(1);
+        ui.add(DragValue::new(value).range(0..=last).speed(0.05))
+            .labelled_by(label.id)
+            .on_hover_text(language.format("0 to {0}; or the arrow keys", &[&last]));
     };
     stepper("Layer", &mut session.layer, layers);
     stepper("Head", &mut session.head, heads);
-    let head = Head {
-        layer: session.layer,
-        head: session.head,
-    };
-    let mut on = !session.wanted.switched_off.contains(&head);
+    let head = chosen(scene);
+    let mut on = !scene.session.wanted.switched_off.contains(&head);
     let switch = ui.checkbox(&mut on, language.tr("on"));
     if switch
         .on_hover_text(language.tr("Switched off, the head adds nothing to the stream"))
         .changed()
     {
+        let off = &mut scene.session.wanted.switched_off;
         match on {
-            true => session.wanted.switched_off.remove(&head),
-            false => session.wanted.switched_off.insert(head),
+            true => off.remove(&head),
+            false => off.insert(head),
         };
+    }
+}
+
+/// The head that is looked at.
+pub fn chosen(scene: &Scene) -> Head {
+    Head {
+        layer: scene.session.layer,
+        head: scene.session.head,
     }
 }
 
@@ -97,54 +136,5 @@ fn scale(scale: Scale) -> &'static str {
         Scale::Linear => "linear",
         Scale::Log => "logarithmic",
         Scale::Row => "each row by its largest",
-    }
-}
-
-/// A number that changes whenever one of the parts does.
-pub fn version(parts: impl std::hash::Hash) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(parts)
-}
-
-fn map(ui: &mut Ui, scene: &mut Scene) {
-    let labels = scene.analysis.labels();
-    let (layer, head) = (scene.session.layer, scene.session.head);
-    let (scale, hide_first) = (scene.session.scale, scene.session.hide_first);
-    let heat_map = HeatMap {
-        name: scene.format("Attention, layer {0}, head {1}", &[&layer, &head]),
-        version: version((scene.analysis.serial, layer, head, scale as u8, hide_first)),
-        rows: &labels,
-        columns: &labels,
-        colors: scene.session.colors,
-        marked: scene
-            .session
-            .query
-            .zip(scene.session.key)
-            .map(|(i, j)| [i, j]),
-    };
-    let analysis = scene.analysis;
-    let pointed = heat_map.show(ui, scene.language, |rows, columns, size| {
-        analysis.shades(layer, head, rows, columns, size, scale, hide_first)
-    });
-    if let Some([i, j]) = pointed.clicked {
-        let locked = (scene.session.query, scene.session.key) == (Some(i), Some(j));
-        (scene.session.query, scene.session.key) = match locked {
-            true => (None, None),
-            false => (Some(i), Some(j)),
-        };
-    }
-    if let Some([i, j]) = pointed.hovered {
-        pointed
-            .response
-            .on_hover_ui_at_pointer(|ui| cell(ui, scene, i, j));
-    }
-}
-
-/// What query `i` makes of key `j`, exactly.
-pub fn cell(ui: &mut Ui, scene: &Scene, i: usize, j: usize) {
-    let labels = &scene.analysis.tokens;
-    ui.strong(format!("{} → {}", labels[i].label, labels[j].label));
-    ui.weak(scene.format("query {0}, key {1}", &[&i, &j]));
-    if j > i {
-        ui.label(scene.tr("hidden: a token sees no token after it"));
     }
 }

@@ -26,6 +26,18 @@ impl Scene<'_> {
         self.language.tr(english)
     }
 
+    /// A question mark that says what is seen, and which module computes it.
+    pub fn help(&self, ui: &mut Ui, explanation: &str, module: &str) {
+        ui.menu_button("?", |ui| {
+            ui.set_max_width(380.0);
+            ui.label(self.tr(explanation));
+            ui.weak(self.format("Computed by {0}", &[&module]));
+        })
+        .response
+        .accessible_name(self.tr("What is this?"))
+        .on_hover_text(self.tr("What is this?"));
+    }
+
     /// A text of the interface with values in it.
     pub fn format(&self, english: &str, values: &[&dyn std::fmt::Display]) -> String {
         self.language.format(english, values)

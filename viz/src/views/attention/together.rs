@@ -1,0 +1,144 @@
+//! All heads of a layer as one map, and all layers as one: `src/attention/aggregate.rs`.
+
+use super::Scene;
+use crate::{
+    heat_map::{HeatMap, version},
+    session::Together,
+};
+use baichuan2::attention::{MapError, Pooling, Rollout, max_over_heads, mean_over_heads};
+use baichuan2::probe::Head;
+use eframe::egui::{Id, Ui};
+use ndarray::{Array2, Array3, Axis, s};
+use std::{ops::Range, sync::Arc};
+
+/// Tokens whose rollout is made: it multiplies whole maps.
+const ROLLOUT: usize = 512;
+
+pub fn show(ui: &mut Ui, scene: &mut Scene) {
+    ui.horizontal_wrapped(|ui| {
+        for choice in Together::ALL {
+            ui.selectable_value(
+                &mut scene.session.together,
+                choice,
+                scene.language.tr(choice.name()),
+            );
+        }
+        ui.weak(scene.tr(scene.session.together.meaning()));
+    });
+    let (analysis, together, layer) = (scene.analysis, scene.session.together, scene.session.layer);
+    let tokens = analysis.tokens.len();
+    if together == Together::Rollout && tokens > ROLLOUT {
+        ui.label(scene.format(
+            "A rollout multiplies whole maps: it is made for up to {0} tokens, and these are {1}.",
+            &[&ROLLOUT, &tokens],
+        ));
+        return;
+    }
+    let shading = scene.session.shading();
+    let labels = analysis.labels();
+    let name = match together {
+        Together::Rollout => scene.format("Rollout through layers 0 to {0}", &[&layer]),
+        _ => scene.format(
+            "{0} of all heads of layer {1}",
+            &[&scene.tr(together.name()), &layer],
+        ),
+    };
+    let heat_map = HeatMap {
+        name,
+        version: version((analysis.serial, layer, together, shading)),
+        rows: &labels,
+        columns: &labels,
+        colors: scene.session.colors,
+        marked: None,
+    };
+    let rolled = (together == Together::Rollout).then(|| rollout(ui, scene));
+    let values =
+        |rows: Range<usize>, columns: Range<usize>, size: [usize; 2]| match (&rolled, together) {
+            (Some(rolled), _) => rolled.as_ref().as_ref().map_err(Clone::clone).map(|all| {
+                baichuan2::picture::pool_max(all.slice(s![rows, columns]), size[0], size[1])
+            }),
+            (None, Together::Mean) => heads(scene, rows, columns, size, Pooling::Mean)
+                .map(|maps| mean_over_heads(maps.view())),
+            (None, _) => heads(scene, rows, columns, size, Pooling::Max)
+                .map(|maps| max_over_heads(maps.view())),
+        };
+    let pointed = heat_map.show(ui, scene.language, |rows, columns, size| {
+        let first = columns.start;
+        shading.of(values(rows, columns, size), first)
+    });
+    if let Some([i, j]) = pointed.hovered {
+        let exact = values(i..i + 1, j..j + 1, [1, 1]);
+        let labels = &scene.analysis.tokens;
+        pointed.response.on_hover_ui_at_pointer(|ui| {
+            ui.strong(format!("{} → {}", labels[i].label, labels[j].label));
+            ui.monospace(match (j > i, exact) {
+                (true, _) => scene
+                    .tr("hidden: a token sees no token after it")
+                    .into_owned(),
+                (false, Ok(value)) => value[[0, 0]].to_string(),
+                (false, Err(why)) => why.to_string(),
+            });
+        });
+    }
+}
+
+fn heads(
+    scene: &Scene,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    size: [usize; 2],
+    pooling: Pooling,
+) -> Result<Array3<f32>, MapError> {
+    of_layer(scene, scene.session.layer, rows, columns, size, pooling)
+}
+
+/// The maps of all heads of a layer, `[H, rows, columns]`.
+fn of_layer(
+    scene: &Scene,
+    layer: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    size: [usize; 2],
+    pooling: Pooling,
+) -> Result<Array3<f32>, MapError> {
+    let maps: Vec<Array2<f32>> = (0..scene.analysis.heads())
+        .map(|head| {
+            scene.analysis.weights(
+                Head { layer, head },
+                rows.clone(),
+                columns.clone(),
+                size,
+                pooling,
+            )
+        })
+        .collect::<Result<_, _>>()?;
+    let views: Vec<_> = maps.iter().map(|map| map.view()).collect();
+    Ok(ndarray::stack(Axis(0), &views).expect("maps of one shape"))
+}
+
+type Rolled = Arc<Result<Array2<f32>, MapError>>;
+
+/// The rollout up to the chosen layer, NaN where hidden; made once for each.
+fn rollout(ui: &Ui, scene: &Scene) -> Rolled {
+    let id = Id::unique("rollout");
+    let wanted = (scene.analysis.serial, scene.session.layer);
+    let known = ui.data(|data| data.get_temp::<((u64, usize), Rolled)>(id));
+    if let Some((_, rolled)) = known.filter(|(of, _)| *of == wanted) {
+        return rolled;
+    }
+    let rolled = Arc::new(rolled(scene));
+    ui.data_mut(|data| data.insert_temp(id, (wanted, rolled.clone())));
+    rolled
+}
+
+fn rolled(scene: &Scene) -> Result<Array2<f32>, MapError> {
+    let n = scene.analysis.tokens.len();
+    let mut rollout = Rollout::new(n);
+    for layer in 0..=scene.session.layer {
+        let mut maps = of_layer(scene, layer, 0..n, 0..n, [n, n], Pooling::Max)?;
+        // What is hidden counts for nothing.
+        maps.mapv_inplace(|w| if w.is_nan() { 0.0 } else { w });
+        rollout.layer(maps.view())?;
+    }
+    Ok(baichuan2::picture::hide_future(rollout.weights().view()))
+}
