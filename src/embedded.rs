@@ -43,20 +43,50 @@ struct Files {
 #[repr(C, align(64))]
 struct Aligned<T: ?Sized>(T);
 
-macro_rules! files {
-    ($folder:literal) => {{
+macro_rules! weights {
+    ($($folder:literal),+) => {{
         static WEIGHTS: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(
             "../models/",
-            $folder,
+            $($folder,)+
             "/model.safetensors"
         )));
+        &WEIGHTS.0
+    }};
+}
+
+macro_rules! files {
+    ($folder:literal) => {
         Files {
             config: include_bytes!(concat!("../models/", $folder, "/config.json")),
             generation: include_bytes!(concat!("../models/", $folder, "/generation_config.json")),
             tokenizer: include_bytes!(concat!("../models/", $folder, "/tokenizer.model")),
-            weights: &WEIGHTS.0,
+            weights: weights!($folder),
         }
+    };
+}
+
+/// Checkpoints on the way, in tokens seen, and their weights. All else they share with the model.
+#[cfg(feature = "history")]
+type History = &'static [(u64, &'static [u8])];
+
+#[cfg(feature = "history")]
+macro_rules! history {
+    ($folder:literal) => {
+        history!($folder: "0000032768" "0000079872" "0000198656" "0000491520" "0001214464" "0002996224" "0007391232" "0018239488")
+    };
+    ($folder:literal: $($tokens:literal)*) => {{
+            static HISTORY: History = &[$((number($tokens), weights!($folder, "/checkpoints/tokens-", $tokens))),*];
+            HISTORY
     }};
+}
+
+/// A number as a folder's name has it.
+#[cfg(feature = "history")]
+const fn number(digits: &str) -> u64 {
+    match u64::from_str_radix(digits, 10) {
+        Ok(number) => number,
+        Err(_) => panic!("digits"),
+    }
 }
 
 impl EmbeddedModel {
@@ -65,6 +95,14 @@ impl EmbeddedModel {
 
     /// What its name begins with, so that it is not taken for a folder.
     pub const PREFIX: &str = "embedded:";
+
+    /// Its folder in `models/` of the repository.
+    pub fn folder(self) -> &'static str {
+        match self {
+            EmbeddedModel::Rope => "rope",
+            EmbeddedModel::Alibi => "alibi",
+        }
+    }
 
     fn files(self) -> Files {
         match self {
@@ -97,7 +135,7 @@ impl EmbeddedModel {
     pub fn checkpoint_at(self, tokens: u64) -> Option<Checkpoint> {
         let found = self.checkpoints().iter().find(|(n, _)| *n == tokens);
         let (_, weights) = found?;
-        let weights = Bytes::from_static(&weights.0);
+        let weights = Bytes::from_static(weights);
         let mut checkpoint =
             Checkpoint::from_bytes(self.files().config, weights).expect("a test opens it");
         checkpoint.generation =
@@ -106,10 +144,10 @@ impl EmbeddedModel {
     }
 
     #[cfg(feature = "history")]
-    fn checkpoints(self) -> &'static [(u64, &'static Aligned<[u8]>)] {
+    fn checkpoints(self) -> History {
         match self {
-            EmbeddedModel::Rope => &[],
-            EmbeddedModel::Alibi => &[],
+            EmbeddedModel::Rope => history!("rope"),
+            EmbeddedModel::Alibi => history!("alibi"),
         }
     }
 
@@ -179,5 +217,25 @@ mod tests {
             checkpoint.decoder().unwrap();
         }
         assert!("embedded:mamba".parse::<EmbeddedModel>().is_err());
+    }
+
+    /// Catches: a checkpoint that was left out or exchanged for another's; one that does not fit the model's configuration.
+    #[cfg(feature = "history")]
+    #[test]
+    fn all_checkpoints_on_the_way_open() {
+        for model in EmbeddedModel::ALL {
+            let history = model.history();
+            assert!((8..=12).contains(&history.len()) && history.is_sorted());
+            for &tokens in &history {
+                model.checkpoint_at(tokens).unwrap().decoder().unwrap();
+            }
+            let checkpoints = model.checkpoints().iter().map(|(_, weights)| *weights);
+            let mut seen: Vec<&[u8]> = checkpoints.chain([model.files().weights]).collect();
+            let all = seen.len();
+            seen.sort();
+            seen.dedup();
+            assert_eq!(seen.len(), all);
+            assert!(model.checkpoint_at(1).is_none());
+        }
     }
 }

@@ -15,10 +15,11 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// A folder that cannot be read, or that has none.
 pub fn of_run(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if embedded(folder)?.is_some() {
+    if let Some(model) = embedded(folder)? {
         bail!(
-            "{}: a model inside this program is without its checkpoints; models/train of the repository makes them again",
-            folder.display()
+            "{}: a model inside this program is without its checkpoints, which lie in the repository: --model models/{}",
+            folder.display(),
+            model.folder()
         );
     }
     std::fs::read_dir(folder).with_context(|| format!("{}: cannot be read", folder.display()))?;

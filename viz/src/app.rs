@@ -60,15 +60,22 @@ const SETTINGS: &str = "settings";
 const TEXT: &str = "text";
 
 impl Viz {
-    /// The window as it was left, or with an embedded model and an example.
-    pub fn new(creation: &eframe::CreationContext) -> Self {
-        let stored = creation.storage;
-        let session = stored.and_then(|s| eframe::get_value(s, SESSION));
-        let settings = stored.and_then(|s| eframe::get_value(s, SETTINGS));
+    /// The window with a session to begin with, or as it was left, or with an embedded model and an example.
+    pub fn new(creation: &eframe::CreationContext, session: Option<Session>) -> Self {
         theme::set_up(&creation.egui_ctx);
-        let context = creation.egui_ctx.clone();
+        Viz::on(creation.egui_ctx.clone(), creation.storage, session)
+    }
+
+    /// The same without a window: for pictures of it.
+    pub fn on(
+        context: egui::Context,
+        stored: Option<&dyn eframe::Storage>,
+        session: Option<Session>,
+    ) -> Self {
+        let left = stored.and_then(|s| eframe::get_value(s, SESSION));
+        let settings = stored.and_then(|s| eframe::get_value(s, SETTINGS));
         let mut viz = Viz {
-            session: session.unwrap_or_else(Session::first),
+            session: session.or(left).unwrap_or_else(Session::first),
             settings: settings.unwrap_or_default(),
             undoer: Undoer::default(),
             worker: Worker::new(move || context.request_repaint()),
@@ -87,9 +94,27 @@ impl Viz {
         viz
     }
 
+    /// Waits for what is on its way.
+    pub fn settle(&mut self) {
+        while self.worker.is_busy() {
+            self.receive();
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+
+    /// Why there is nothing to see of what is wanted, where that is so.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
     /// What is wanted and chosen.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Whether nothing is on its way.
+    pub fn is_settled(&self) -> bool {
+        !self.worker.is_busy()
     }
 
     /// What the model made of it.
@@ -624,8 +649,9 @@ fn summary(analysis: &Analysis, language: Language) -> String {
     )
 }
 
-impl eframe::App for Viz {
-    fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
+impl Viz {
+    /// One frame of the window.
+    pub fn show(&mut self, ui: &mut Ui) {
         self.receive();
         self.keys(ui);
         Panel::top("model").show(ui, |ui| self.model_bar(ui));
@@ -646,6 +672,12 @@ impl eframe::App for Viz {
         self.worker.want(&self.session.wanted);
         let time = ui.input(|input| input.time);
         self.undoer.feed_state(time, &self.session);
+    }
+}
+
+impl eframe::App for Viz {
+    fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
+        self.show(ui);
     }
 
     fn save(&mut self, storage: &mut dyn eframe::Storage) {

@@ -3,8 +3,8 @@
 use crate::theme;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use eframe::egui::{
-    Color32, ColorImage, Context, FullOutput, ImageData, Pos2, RawInput, Rect, Shape, Stroke,
-    TextureId, Theme, Ui, Vec2,
+    CentralPanel, Color32, ColorImage, Context, FullOutput, ImageData, Pos2, RawInput, Rect, Shape,
+    Stroke, TextureId, Theme, Ui, Vec2,
     epaint::{ColorMode, ImageDelta, Mesh, RectShape, TextShape},
 };
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
@@ -34,6 +34,20 @@ const FRAMES: usize = 200;
 /// # Errors
 /// See [`ExportError`].
 pub fn svg(size: Vec2, theme: Theme, mut view: impl FnMut(&mut Ui)) -> Result<String, ExportError> {
+    window_svg(size, theme, |ui| {
+        CentralPanel::default_margins().show(ui, |ui| view(ui));
+    })
+}
+
+/// What `draw` draws on a window of `size` points, its panels included, as an SVG.
+///
+/// # Errors
+/// See [`ExportError`].
+pub fn window_svg(
+    size: Vec2,
+    theme: Theme,
+    mut draw: impl FnMut(&mut Ui),
+) -> Result<String, ExportError> {
     let context = Context::default();
     theme::set_up(&context);
     context.set_theme(theme);
@@ -46,9 +60,7 @@ pub fn svg(size: Vec2, theme: Theme, mut view: impl FnMut(&mut Ui)) -> Result<St
             time: Some(frame as f64),
             ..RawInput::default()
         };
-        output = context.run_ui(input, |ui| {
-            eframe::egui::CentralPanel::default_margins().show(ui, |ui| view(ui));
-        });
+        output = context.run_ui(input, &mut draw);
         keep_images(&mut images, &mut output);
         if frame > 1 && !context.has_requested_repaint() {
             break;

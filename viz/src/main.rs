@@ -1,20 +1,116 @@
 //! The window.
 
-use baichuan2_viz::app::Viz;
-use eframe::egui::{ViewportBuilder, vec2};
+use baichuan2_viz::{app::Viz, export, save, session::Session};
+use clap::Parser;
+use eframe::egui::{Context, Theme, Vec2, ViewportBuilder, vec2};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-fn main() -> eframe::Result {
+/// Show what the algorithms of Baichuan 2 do with a text: tokens, attention, positions, the residual stream
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  baichuan2-viz\n  baichuan2-viz --model embedded:alibi --text \"从前\"\n  baichuan2-viz --model Baichuan2-7B-Base\n  baichuan2-viz mine.json\n\nWithout arguments it opens as it was left. In the window, ? lists the keys."
+)]
+struct Arguments {
+    /// A session that was saved, to go on with.
+    session: Option<PathBuf>,
+    /// A Hugging Face folder, or a small model inside this program: embedded:rope, embedded:alibi.
+    #[arg(long, value_name = "DIR|NAME")]
+    model: Option<String>,
+    /// A text to begin with.
+    #[arg(long)]
+    text: Option<String>,
+    /// Draw the window into a file (.svg or .png) and end, without a screen.
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// In the dark.
+    #[arg(long, requires = "picture")]
+    dark: bool,
+}
+
+impl Arguments {
+    /// What to begin with; nothing where the window is to open as it was left.
+    fn session(&self) -> Result<Option<Session>, save::SaveError> {
+        let mut session = match &self.session {
+            Some(path) => save::open_session(path)?,
+            None if self.model.is_none() && self.text.is_none() => return Ok(None),
+            None => Session::first(),
+        };
+        if let Some(model) = &self.model {
+            session.wanted.model = model.clone().into();
+        }
+        if let Some(text) = &self.text {
+            session.wanted.text = text.clone();
+        }
+        Ok(Some(session))
+    }
+}
+
+const SIZE: Vec2 = vec2(1280.0, 800.0);
+
+/// The window as it opens, in a file.
+fn picture(session: Option<Session>, file: &Path, dark: bool) -> Result<(), String> {
+    let mut viz = Viz::on(Context::default(), None, session);
+    viz.settle();
+    if let Some(why) = viz.failure() {
+        return Err(why.to_owned());
+    }
+    let theme = if dark { Theme::Dark } else { Theme::Light };
+    let svg =
+        export::window_svg(SIZE, theme, |ui| viz.show(ui)).map_err(|error| error.to_string())?;
+    let extension = file.extension().and_then(|extension| extension.to_str());
+    let bytes = match extension {
+        Some("svg") => svg.into_bytes(),
+        Some("png") => export::png(&svg, 2.0).map_err(|error| error.to_string())?,
+        _ => {
+            return Err(format!(
+                "{}: name a file that ends in .svg or .png",
+                file.display()
+            ));
+        }
+    };
+    save::write(file, &bytes).map_err(|error| error.to_string())
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let failed = |error: &dyn std::fmt::Display| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    };
+    let session = match arguments.session() {
+        Ok(session) => session,
+        Err(error) => return failed(&error),
+    };
+    if let Some(file) = &arguments.picture {
+        return match picture(session, file, arguments.dark) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        };
+    }
     let options = eframe::NativeOptions {
         viewport: ViewportBuilder::default()
             .with_title("baichuan2")
             .with_app_id("baichuan2-viz")
-            .with_inner_size(vec2(1280.0, 800.0))
+            .with_inner_size(SIZE)
             .with_min_inner_size(vec2(720.0, 480.0)),
         ..Default::default()
     };
-    eframe::run_native(
+    let run = eframe::run_native(
         "baichuan2-viz",
         options,
-        Box::new(|creation| Ok(Box::new(Viz::new(creation)))),
-    )
+        Box::new(|creation| Ok(Box::new(Viz::new(creation, session)))),
+    );
+    match run {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!(
+                "error: no window can be opened: {error}\nOn a machine without a screen, xvfb-run gives it one."
+            );
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -37,7 +37,7 @@ fn numbers(ui: &mut Ui, scene: &Scene, terms: &Terms<f32>) {
             row("ALiBi's bias m·(j − i)", terms.bias);
             row("score with bias", terms.biased);
         }
-        row("− log Σ of the row", terms.log_normalizer);
+        row("log Σ of the row", terms.log_normalizer);
         row("weight", terms.weight);
     });
 }
