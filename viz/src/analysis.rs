@@ -3,9 +3,9 @@
 use crate::{model::Model, session::Wanted};
 use baichuan2::{
     attention::{Bias, Visibility, attend},
+    bpe::Kind,
     dtransformer,
-    picture::visible,
-    picture::{Scale, hide_first, hide_future, normalize, pool_max},
+    picture::{Scale, hide_first, hide_future, normalize, pool_max, visible, visible_bytes},
     probe::{LayerSite, Probe, Site, Without},
 };
 use ndarray::{Array2, ArrayD, ArrayView2, ArrayViewD, Axis, Ix2, Ix3};
@@ -155,6 +155,30 @@ impl Analysis {
         self.of_head(Site::Layer(layer, LayerSite::KRot), head / self.group())
     }
 
+    /// The queries of a head before any rotation, `[tokens, head_dim]`.
+    pub fn unrotated_queries(&self, layer: usize, head: usize) -> Option<ArrayView2<'_, f32>> {
+        self.packed(layer, head)
+    }
+
+    /// The keys that a query head meets, before any rotation, `[tokens, head_dim]`.
+    pub fn unrotated_keys(&self, layer: usize, head: usize) -> Option<ArrayView2<'_, f32>> {
+        self.packed(layer, self.heads() + head / self.group())
+    }
+
+    /// The values that a query head gathers, `[tokens, head_dim]`.
+    pub fn values(&self, layer: usize, head: usize) -> Option<ArrayView2<'_, f32>> {
+        let key_heads = self.heads() / self.group();
+        self.packed(layer, self.heads() + key_heads + head / self.group())
+    }
+
+    /// Part `i` of what stands side by side: queries, keys, values, each head by head.
+    fn packed(&self, layer: usize, i: usize) -> Option<ArrayView2<'_, f32>> {
+        let all = self.rows(Site::Layer(layer, LayerSite::WPack))?;
+        let width = self.model.decoder.config().head_dim;
+        let columns = i * width..(i + 1) * width;
+        (columns.end <= all.ncols()).then(|| all.slice_move(ndarray::s![.., columns]))
+    }
+
     /// A rectangle of a head's map as shades.
     pub fn shades(
         &self,
@@ -232,11 +256,14 @@ pub fn likeliest(logits: ArrayView2<f32>, position: usize, n: usize) -> Vec<(u32
     ranked
 }
 
-fn token(model: &Model, id: u32) -> Token {
-    let label = model.tokenizer.piece(id);
-    Token {
-        id,
-        label: label.map_or_else(|_| format!("#{id}"), |piece| visible(piece.text)),
-        bytes: model.tokenizer.piece_bytes(id).unwrap_or_default(),
-    }
+/// What stands for an id of the vocabulary.
+pub fn token(model: &Model, id: u32) -> Token {
+    let bytes = model.tokenizer.piece_bytes(id).unwrap_or_default();
+    let label = match model.tokenizer.piece(id) {
+        Err(_) => format!("#{id}"),
+        // A vocabulary of bytes writes its pieces in letters that stand for bytes.
+        Ok(piece) if piece.kind == Kind::Normal => visible_bytes(&bytes),
+        Ok(piece) => visible(piece.text),
+    };
+    Token { id, label, bytes }
 }

@@ -8,6 +8,7 @@ pub mod app;
 pub mod heat_map;
 pub mod language;
 pub mod model;
+pub mod player;
 pub mod session;
 pub mod theme;
 pub mod views;

@@ -1,0 +1,71 @@
+//! A number of steps to walk along: back, on, all at once, or by itself.
+
+use crate::language::Language;
+use eframe::egui::{Id, Slider, Ui};
+
+/// Seconds between two steps of its own.
+const PAUSE: f64 = 0.45;
+
+/// Buttons and a slider over `0..=last`; `step` is none where all are done.
+///
+/// `name` says what is counted, and tells this player from others. What it plays ends at the last step.
+pub fn player(ui: &mut Ui, language: Language, name: &str, step: &mut Option<usize>, last: usize) {
+    let id = Id::unique(("player", name));
+    let mut at = step.map_or(last, |step| step.min(last));
+    let before = at;
+    let mut due: Option<f64> = ui.data(|data| data.get_temp(id));
+    ui.horizontal(|ui| {
+        let label = ui.label(language.tr(name));
+        if ui
+            .button("←")
+            .on_hover_text(language.tr("One step back"))
+            .clicked()
+        {
+            (at, due) = (at.saturating_sub(1), None);
+        }
+        let playing = due.is_some();
+        let hint = if playing { "Stop" } else { "Play" };
+        let sign = if playing { "■" } else { "▶" };
+        let now = ui.input(|input| input.time);
+        if ui.button(sign).on_hover_text(language.tr(hint)).clicked() {
+            due = (!playing).then_some(now + PAUSE);
+            if !playing && at == last {
+                at = 0;
+            }
+        }
+        if ui
+            .button("→")
+            .on_hover_text(language.tr("One step on"))
+            .clicked()
+        {
+            (at, due) = ((at + 1).min(last), None);
+        }
+        ui.spacing_mut().slider_width = (ui.available_width() - 90.0).clamp(80.0, 320.0);
+        let slider = ui
+            .add(Slider::new(&mut at, 0..=last).clamping(eframe::egui::SliderClamping::Always))
+            .labelled_by(label.id);
+        if slider.changed() {
+            due = None;
+        }
+        ui.weak(language.format("of {0}", &[&last]));
+        if let Some(time) = due {
+            if now >= time {
+                at = (at + 1).min(last);
+                due = Some(now + PAUSE);
+            }
+            if at == last {
+                due = None;
+            }
+            ui.ctx().request_repaint_after_secs(0.1);
+        }
+    });
+    ui.data_mut(|data| match due {
+        Some(time) => {
+            data.insert_temp(id, time);
+        }
+        None => data.remove::<f64>(id),
+    });
+    if at != before {
+        *step = (at < last).then_some(at);
+    }
+}
