@@ -2,7 +2,7 @@
 
 use crate::{model::Model, session::Wanted};
 use baichuan2::{
-    attention::{Bias, Visibility, attend},
+    attention::attend,
     bpe::Kind,
     dtransformer,
     picture::{Scale, hide_first, hide_future, normalize, pool_max, visible, visible_bytes},
@@ -193,14 +193,7 @@ impl Analysis {
         let (Some(q), Some(k)) = (self.queries(layer, head), self.keys(layer, head)) else {
             return Array2::zeros((0, 0));
         };
-        let slope = match self.model.decoder.config().position {
-            dtransformer::Position::Rope { .. } => None,
-            dtransformer::Position::Alibi => Some(baichuan2::alibi::slopes(self.heads())[head]),
-        };
-        let bias = Bias {
-            visibility: Visibility::Causal { first: 0 },
-            alibi_slope: slope,
-        };
+        let bias = self.model.decoder.config().bias(head, 0);
         let map = attend(q, k, k, &bias).weights;
         let mut map = hide_future(map.view());
         if without_first {
