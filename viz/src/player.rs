@@ -16,28 +16,26 @@ pub fn player(ui: &mut Ui, language: Language, name: &str, step: &mut Option<usi
     let mut due: Option<f64> = ui.data(|data| data.get_temp(id));
     ui.horizontal(|ui| {
         let label = ui.label(language.tr(name));
-        if ui
-            .button("←")
-            .on_hover_text(language.tr("One step back"))
-            .clicked()
-        {
+        let button = |ui: &mut Ui, sign: &str, does: &str| {
+            let does = language.tr(does);
+            let button = ui.button(sign).on_hover_text(does.as_ref());
+            button.accessible_name(does).clicked()
+        };
+        if button(ui, "←", "One step back") {
             (at, due) = (at.saturating_sub(1), None);
         }
-        let playing = due.is_some();
-        let hint = if playing { "Stop" } else { "Play" };
-        let sign = if playing { "■" } else { "▶" };
         let now = ui.input(|input| input.time);
-        if ui.button(sign).on_hover_text(language.tr(hint)).clicked() {
-            due = (!playing).then_some(now + PAUSE);
-            if !playing && at == last {
+        if due.is_some() {
+            if button(ui, "■", "Stop") {
+                due = None;
+            }
+        } else if button(ui, "▶", "Play") {
+            due = Some(now + PAUSE);
+            if at == last {
                 at = 0;
             }
         }
-        if ui
-            .button("→")
-            .on_hover_text(language.tr("One step on"))
-            .clicked()
-        {
+        if button(ui, "→", "One step on") {
             (at, due) = ((at + 1).min(last), None);
         }
         ui.spacing_mut().slider_width = (ui.available_width() - 90.0).clamp(80.0, 320.0);

@@ -119,6 +119,7 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
         .map_or(blocks, |step| step.min(blocks));
     ui.separator();
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        super::leave_room_for_bar(ui);
         ui.weak(scene.tr(
             "A query meets its keys block by block and keeps three things: the largest score m, the sum ℓ of e^(s−m), and the output o weighted likewise. When m moves to m′, ℓ and o are multiplied by e^(m−m′); in the end o/ℓ is the output (src/attention/memory_efficient.rs).",
         ));
@@ -349,6 +350,7 @@ fn scores(ui: &mut Ui, scene: &Scene, met: &Met, step: usize) {
                 .map(move |key| (chart.bar(key, chart.least, met.scores[key]), color))
         }),
     );
+    tokens(ui, scene, &chart);
     // The largest so far, as steps.
     let mut line = Vec::new();
     for state in &met.states[1..=step] {
@@ -389,6 +391,26 @@ fn scores(ui: &mut Ui, scene: &Scene, met: &Met, step: usize) {
                 ("s".into(), Some(met.scores[key])),
             ],
         );
+    }
+}
+
+/// The tokens below their bars, where there is space.
+fn tokens(ui: &mut Ui, scene: &Scene, chart: &Chart) {
+    const NARROWEST: f32 = 26.0;
+    if chart.width() < NARROWEST {
+        return;
+    }
+    let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 12.0), Sense::hover());
+    let color = ui.visuals().text_color();
+    for (key, token) in scene.analysis.tokens.iter().take(chart.bars).enumerate() {
+        let across = chart.x(key)..=chart.x(key) + chart.width();
+        let cell = Rect::from_x_y_ranges(across, row.y_range());
+        let painter = ui.painter_at(cell.expand2(vec2(0.0, 3.0)));
+        let font = FontId::proportional(11.0);
+        let label = painter.layout_no_wrap(token.label.clone(), font, color);
+        // What is too long shows its beginning.
+        let spare = (cell.width() - label.size().x).max(0.0);
+        painter.galley(cell.min + vec2(spare / 2.0, -2.0), label, color);
     }
 }
 
@@ -514,7 +536,7 @@ fn table(ui: &mut Ui, scene: &mut Scene, met: &Met, step: usize) {
                         let name = block.to_string();
                         let row = ui
                             .selectable_label(block == step, name)
-                            .on_hover_text(scene.format("After block {0}", &[&block]));
+                            .accessible_name(scene.format("After block {0}", &[&block]));
                         if row.clicked() {
                             scene.session.blocks.step =
                                 (block + 1 < met.states.len()).then_some(block);

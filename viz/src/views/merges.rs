@@ -263,26 +263,33 @@ fn short(text: &str) -> String {
 
 fn list(ui: &mut Ui, scene: &mut Scene, replay: &Replay, merges: &[usize], step: usize) {
     let height = ui.text_style_height(&eframe::egui::TextStyle::Monospace) + 4.0;
-    ScrollArea::vertical()
+    let mut area = ScrollArea::vertical()
         .id_salt("merge list")
         .max_height(240.0)
-        .auto_shrink([false, true])
-        .show_rows(ui, height, merges.len(), |ui, rows| {
-            for row in rows {
-                let node = &replay.merges[merges[row]];
-                let text = format!("{:>3}  {}", row + 1, replay.told(node));
-                let color = match row < step {
-                    true => ui.visuals().text_color(),
-                    false => ui.visuals().weak_text_color(),
-                };
-                let text = RichText::new(text).monospace().color(color);
-                let response = ui.selectable_label(row + 1 == step, text);
-                let rank = scene.format("rank {0}, id {1}", &[&node.merge.rank, &node.merge.id]);
-                if response.on_hover_text(rank).clicked() {
-                    scene.session.pieces.step = (row + 1 < merges.len()).then_some(row + 1);
-                }
+        .auto_shrink([false, true]);
+    // The list follows the steps, but may be looked through between them.
+    let seen = ui.id().with("seen");
+    if ui.data(|data| data.get_temp(seen)) != Some((step, merges.len())) {
+        ui.data_mut(|data| data.insert_temp(seen, (step, merges.len())));
+        let row = height + ui.spacing().item_spacing.y;
+        area = area.vertical_scroll_offset(step.saturating_sub(5) as f32 * row);
+    }
+    area.show_rows(ui, height, merges.len(), |ui, rows| {
+        for row in rows {
+            let node = &replay.merges[merges[row]];
+            let text = format!("{:>3}  {}", row + 1, replay.told(node));
+            let color = match row < step {
+                true => ui.visuals().text_color(),
+                false => ui.visuals().weak_text_color(),
+            };
+            let text = RichText::new(text).monospace().color(color);
+            let response = ui.selectable_label(row + 1 == step, text);
+            let rank = scene.format("rank {0}, id {1}", &[&node.merge.rank, &node.merge.id]);
+            if response.on_hover_text(rank).clicked() {
+                scene.session.pieces.step = (row + 1 < merges.len()).then_some(row + 1);
             }
-        });
+        }
+    });
 }
 
 /// Widths and heights of the tree.

@@ -65,3 +65,8 @@ pub fn kept<T: Any + Send + Sync>(
     ui.data_mut(|data| data.insert_temp(id, (version, made.clone())));
     made
 }
+
+/// Keeps what is in a scrolled page off its bar, which floats over it.
+pub fn leave_room_for_bar(ui: &mut Ui) {
+    ui.set_max_width(ui.available_width() - 12.0);
+}

@@ -10,10 +10,11 @@ use baichuan2::{
     rope::{self, Plane, Rotation},
 };
 use eframe::egui::{
-    self, Align2, Color32, DragValue, FontId, Pos2, Rect, RichText, Role, ScrollArea, Sense,
-    Slider, Stroke, StrokeKind, TextureHandle, TextureOptions, Ui, Vec2, WidgetInfo, pos2, vec2,
+    self, Align, Align2, Color32, DragValue, FontId, Layout, Pos2, Rect, RichText, Role,
+    ScrollArea, Sense, Slider, Stroke, StrokeKind, TextureHandle, TextureOptions, Ui, Vec2,
+    WidgetInfo, pos2, vec2,
 };
-use egui_plot::{HoverPosition, Legend, Line, LineStyle, Plot, PlotPoints, Points, VLine};
+use egui_plot::{HoverPosition, Line, LineStyle, Plot, PlotPoints, Points, VLine};
 use ndarray::{Array1, Array2, Axis};
 
 /// A query and a key, and how far apart they are put.
@@ -44,18 +45,15 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     distance(ui, scene, &pair);
     ui.separator();
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        super::leave_room_for_bar(ui);
         let position = scene.analysis.model.decoder.config().position;
         ui.columns(2, |columns| {
-            let [first, second] = columns else { return };
-            match position {
-                Position::Rope { base } => {
-                    rotation(first, scene, &pair, base, true);
-                    bias(second, scene, &pair, false);
-                }
-                Position::Alibi => {
-                    bias(first, scene, &pair, true);
-                    rotation(second, scene, &pair, BASE, false);
-                }
+            for (i, ui) in columns.iter_mut().enumerate() {
+                ui.with_layout(Layout::top_down(Align::LEFT), |ui| match position {
+                    Position::Rope { base } if i == 0 => rotation(ui, scene, &pair, base, true),
+                    Position::Alibi if i == 1 => rotation(ui, scene, &pair, BASE, false),
+                    _ => bias(ui, scene, &pair, i == 0),
+                });
             }
         });
         ui.separator();
@@ -236,7 +234,7 @@ fn rotation(ui: &mut Ui, scene: &mut Scene, pair: &Pair, base: f64, own: bool) {
         return;
     }
     ui.weak(scene.format(
-        "A head of {0} is {1} planes. Plane i turns by θᵢ = {2}^(−2i/{0}) a token, so that q·k is a sum of cosines of the distance (src/rope.rs).",
+        "A head of {0} is {1} planes. Plane i turns by θ = {2}^(−2i/{0}) a token, so that q·k is a sum of cosines of the distance (src/rope.rs).",
         &[&head_dim, &(head_dim / 2), &base],
     ));
     let of = (
@@ -252,23 +250,20 @@ fn rotation(ui: &mut Ui, scene: &mut Scene, pair: &Pair, base: f64, own: bool) {
     let names = mark_names(scene);
     let by_plane = scene.session.positions.by_plane;
     let colors = mark_colors(ui);
-    let shown = plot("RoPE score", scene)
-        .legend(Legend::default())
-        .show(ui, |plot| {
-            if by_plane {
-                for (n, (i, theta, curve)) in curves.planes.iter().enumerate() {
-                    let name = format!("{i}: θ = {theta:.2e}");
-                    let line = Line::new(name, PlotPoints::from(curve.clone()));
-                    plot.line(line.color(theme::head(n + 1)).width(1.0));
-                }
+    let shown = plot("RoPE score", scene).show(ui, |plot| {
+        if by_plane {
+            for (n, (i, theta, curve)) in curves.planes.iter().enumerate() {
+                let line = Line::new(plane_name(*i, *theta), PlotPoints::from(curve.clone()));
+                plot.line(line.color(theme::head(n + 1)).width(1.0));
             }
-            let line = Line::new(name.clone(), PlotPoints::from(curves.score.clone()));
-            plot.line(line.color(theme::head(0)).width(2.0));
-            marks(plot, pair, &names, colors);
-            let at = [pair.distance as f64, score(pair.distance)];
-            let point = Points::new(name.clone(), vec![at]).radius(4.0);
-            plot.points(point.color(theme::head(0)));
-        });
+        }
+        let line = Line::new(name.clone(), PlotPoints::from(curves.score.clone()));
+        plot.line(line.color(theme::head(0)).width(2.0));
+        marks(plot, pair, &names, colors);
+        let at = [pair.distance as f64, score(pair.distance)];
+        let point = Points::new(name.clone(), vec![at]).radius(4.0);
+        plot.points(point.color(theme::head(0)));
+    });
     let said = scene.format(
         "RoPE score by distance: {0} at {1}",
         &[&format!("{:.4}", score(pair.distance)), &pair.distance],
@@ -279,8 +274,21 @@ fn rotation(ui: &mut Ui, scene: &mut Scene, pair: &Pair, base: f64, own: bool) {
         &[&curves.planes.len()],
     );
     ui.checkbox(&mut scene.session.positions.by_plane, text);
+    if by_plane {
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = 4.0;
+            for (n, (i, theta, _)) in curves.planes.iter().enumerate() {
+                ui.colored_label(theme::head(n + 1), "■");
+                ui.label(plane_name(*i, *theta));
+            }
+        });
+    }
     ui.add_space(4.0);
     dials(ui, scene, pair, base);
+}
+
+fn plane_name(i: usize, theta: f64) -> String {
+    format!("{i}: θ = {theta:.3}")
 }
 
 fn mark_names(scene: &Scene) -> [String; 2] {

@@ -22,6 +22,7 @@ use std::{
 pub fn show(ui: &mut Ui, scene: &mut Scene) {
     let reading = reading(ui, scene.analysis);
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        super::leave_room_for_bar(ui);
         counts(ui, scene);
         ui.weak(scene.tr(
             "Each colour is a token: a piece of the vocabulary, with ▁ for a space. A character without a piece is cut into its bytes (src/bpe).",
@@ -160,7 +161,7 @@ fn row(ui: &mut Ui, scene: &mut Scene, look: &Look) {
         for (i, token) in analysis.tokens.iter().enumerate() {
             color += usize::from(i > 0 && part(i).is_none_or(|part| part.first == 0));
             let below = part(i).map(|part| match part.first {
-                0 => part.of.to_string(),
+                0 => readable(ui, part.of),
                 _ => "·".to_owned(),
             });
             let chosen = scene.session.query == Some(i);
@@ -276,13 +277,22 @@ pub fn facts(ui: &mut Ui, scene: &Scene, i: usize) {
         };
         ui.label(scene.format(
             "byte {0} of {1} of {2} ({3})",
-            &[&which, &bytes.len(), &part.of, &hex(bytes)],
+            &[&which, &bytes.len(), &readable(ui, part.of), &hex(bytes)],
         ));
     }
     ui.label(match reading.ranks.get(&token.id) {
         Some(rank) => scene.format("made by the merge of rank {0}; 0 is merged first", &[rank]),
         None => scene.tr("made by no merge").into_owned(),
     });
+}
+
+/// A character, or its number where no font has it.
+fn readable(ui: &Ui, character: char) -> String {
+    let font = FontId::proportional(12.0);
+    match ui.fonts_mut(|fonts| fonts.has_glyph(&font, character)) {
+        true => character.to_string(),
+        false => format!("U+{:04X}", u32::from(character)),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
