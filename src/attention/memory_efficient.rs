@@ -41,6 +41,17 @@ pub struct Running<A> {
     pub weighted: Array2<A>,
 }
 
+/// $e^{m - m'}$: what the sum and the output so far are multiplied by where the largest score moves from `before` to `after`.
+///
+/// ```
+/// use baichuan2::attention::fade;
+/// assert_eq!(fade(1.0, 1.0), 1.0); // it did not move
+/// assert_eq!(fade(f64::NEG_INFINITY, 1.0), 0.0); // there was nothing yet
+/// ```
+pub fn fade<A: NdFloat>(before: A, after: A) -> A {
+    (before - after).exp()
+}
+
 impl<A: NdFloat> Running<A> {
     /// Before any key.
     pub fn new(queries: usize, d_v: usize) -> Self {
@@ -62,7 +73,7 @@ impl<A: NdFloat> Running<A> {
                 continue;
             }
             scores.mapv_inplace(|s| (s - max).exp());
-            let fade = (self.max[i] - max).exp();
+            let fade = fade(self.max[i], max);
             self.max[i] = max;
             self.sum[i] = self.sum[i] * fade + scores.sum();
             if fade != A::one() {

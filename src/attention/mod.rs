@@ -26,7 +26,7 @@ pub use grouped_query::{
 };
 pub use map::{HeadMap, MapError, Pooling, Terms};
 pub use mask::{Bias, Visibility, causal_mask};
-pub use memory_efficient::{Running, attend_in_blocks};
+pub use memory_efficient::{Running, attend_in_blocks, fade};
 pub use multi_head::{MultiHeadParameters, multi_head_attention_formal};
 pub use single_head::{AttentionParameters, Head, attend, attention_formal};
 

@@ -5,7 +5,7 @@ use anstyle::{AnsiColor, Color, Style};
 use anyhow::{Context, Result};
 use baichuan2::{
     bpe::{Kind, Merge, Tokenizer, byte_piece},
-    picture::visible,
+    picture::{visible, visible_bytes},
 };
 use clap::Args;
 use serde_json::json;
@@ -140,13 +140,7 @@ fn visible_piece(tokenizer: &Tokenizer, id: u32) -> String {
     if let Some(Kind::Byte(byte)) = piece.map(|piece| piece.kind) {
         return byte_piece(byte);
     }
-    let bytes = tokenizer.piece_bytes(id).unwrap_or_default();
-    let mut out = String::new();
-    for chunk in bytes.utf8_chunks() {
-        out += &visible(chunk.valid());
-        out.extend(chunk.invalid().iter().map(|&byte| byte_piece(byte)));
-    }
-    out
+    visible_bytes(&tokenizer.piece_bytes(id).unwrap_or_default())
 }
 
 const COLOURS: [AnsiColor; 5] = [

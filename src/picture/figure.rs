@@ -1,6 +1,7 @@
 //! What is to be drawn, whatever it is drawn on.
 
 use super::{Colors, Scale, hide_first, hide_future, normalize};
+use crate::bpe::byte_piece;
 use ndarray::Array2;
 
 /// One map of a figure.
@@ -68,6 +69,22 @@ impl Figure {
         let [queries, keys] = self.size();
         keys.saturating_sub(queries)
     }
+}
+
+/// Bytes as a label: characters as [`visible`] has them, and each byte that is part of none by itself.
+///
+/// ```
+/// use baichuan2::picture::visible_bytes;
+/// assert_eq!(visible_bytes("a 你".as_bytes()), "a▁你");
+/// assert_eq!(visible_bytes(b"\xE4\xBD"), "<0xE4><0xBD>");
+/// ```
+pub fn visible_bytes(bytes: &[u8]) -> String {
+    let mut label = String::new();
+    for chunk in bytes.utf8_chunks() {
+        label += &visible(chunk.valid());
+        label.extend(chunk.invalid().iter().map(|&byte| byte_piece(byte)));
+    }
+    label
 }
 
 /// A token as a label: spaces as `▁`, and what cannot be seen or would rule the terminal (line ends, escapes, marks of direction) as an escape.

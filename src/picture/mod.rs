@@ -25,7 +25,7 @@ mod scale;
 
 pub use colors::Colors;
 pub use facts::Facts;
-pub use figure::{Figure, Panel, visible};
+pub use figure::{Figure, Panel, visible, visible_bytes};
 pub use scale::{Scale, hide_first, hide_future, normalize, pool_max};
 
 #[cfg(feature = "cli")]

@@ -2,13 +2,14 @@
 
 use crate::{model::Model, session::Wanted};
 use baichuan2::{
-    attention::{Bias, HeadMap, MapError, Pooling, Terms, Visibility},
+    attention::{HeadMap, MapError, Pooling, Terms},
+    bpe::Kind,
     dtransformer,
-    picture::visible,
+    picture::{visible, visible_bytes},
     probe::{Head, LayerSite, Probe, Site, Without},
     rope::score_by_plane,
 };
-use ndarray::{Array2, ArrayD, ArrayView1, ArrayView2, ArrayViewD, Axis, Ix2, Ix3, s};
+use ndarray::{Array2, ArrayD, ArrayView2, ArrayViewD, Axis, Ix2, Ix3};
 use std::{
     collections::{HashMap, hash_map::Entry},
     ops::Range,
@@ -158,6 +159,30 @@ impl Analysis {
         self.of_head(Site::Layer(layer, LayerSite::KRot), head / self.group())
     }
 
+    /// The queries of a head before any rotation, `[tokens, head_dim]`.
+    pub fn unrotated_queries(&self, layer: usize, head: usize) -> Option<ArrayView2<'_, f32>> {
+        self.packed(layer, head)
+    }
+
+    /// The keys that a query head meets, before any rotation, `[tokens, head_dim]`.
+    pub fn unrotated_keys(&self, layer: usize, head: usize) -> Option<ArrayView2<'_, f32>> {
+        self.packed(layer, self.heads() + head / self.group())
+    }
+
+    /// The values that a query head gathers, `[tokens, head_dim]`.
+    pub fn values(&self, layer: usize, head: usize) -> Option<ArrayView2<'_, f32>> {
+        let key_heads = self.heads() / self.group();
+        self.packed(layer, self.heads() + key_heads + head / self.group())
+    }
+
+    /// Part `i` of what stands side by side: queries, keys, values, each head by head.
+    fn packed(&self, layer: usize, i: usize) -> Option<ArrayView2<'_, f32>> {
+        let all = self.rows(Site::Layer(layer, LayerSite::WPack))?;
+        let width = self.model.decoder.config().head_dim;
+        let columns = i * width..(i + 1) * width;
+        (columns.end <= all.ncols()).then(|| all.slice_move(ndarray::s![.., columns]))
+    }
+
     /// A rectangle of a head's map in at most so many cells, NaN where hidden: see [`HeadMap::weights`].
     ///
     /// # Errors
@@ -186,28 +211,13 @@ impl Analysis {
         let dtransformer::Position::Rope { base } = self.model.decoder.config().position else {
             return None;
         };
-        let (q, k) = self.unrotated(head, query, key)?;
+        let q = self.unrotated_queries(head.layer, head.head)?;
+        let k = self.unrotated_keys(head.layer, head.head)?;
+        if query >= q.nrows() || key >= k.nrows() {
+            return None;
+        }
         let distance = query as f64 - key as f64;
-        Some(score_by_plane(q, k, distance, base).to_vec())
-    }
-
-    /// A query and a key of a head before they were rotated, `[head_dim]` each.
-    pub fn unrotated(
-        &self,
-        head: Head,
-        query: usize,
-        key: usize,
-    ) -> Option<(ArrayView1<'_, f32>, ArrayView1<'_, f32>)> {
-        let packed = self.rows(Site::Layer(head.layer, LayerSite::WPack))?;
-        let (heads, width) = (self.heads(), self.model.decoder.config().head_dim);
-        let part = |row: usize, head: usize| {
-            let start = head * width;
-            (row < packed.nrows()).then(|| packed.slice_move(s![row, start..start + width]))
-        };
-        Some((
-            part(query, head.head)?,
-            part(key, heads + head.head / self.group())?,
-        ))
+        Some(score_by_plane(q.row(query), k.row(key), distance, base).to_vec())
     }
 
     fn map<T>(
@@ -224,21 +234,10 @@ impl Analysis {
                     |rows: Option<ArrayView2<f32>>| rows.map_or_else(none, |rows| rows.to_owned());
                 let queries = owned(self.queries(head.layer, head.head));
                 let keys = owned(self.keys(head.layer, head.head));
-                new.insert(HeadMap::new(queries, keys, self.bias(head))?)
+                new.insert(HeadMap::new(queries, keys, self.model.decoder.config().bias(head.head, 0))?)
             }
         };
         look(map)
-    }
-
-    fn bias(&self, head: Head) -> Bias<'static> {
-        let slopes = match self.model.decoder.config().position {
-            dtransformer::Position::Rope { .. } => None,
-            dtransformer::Position::Alibi => Some(baichuan2::alibi::slopes(self.heads())),
-        };
-        Bias {
-            visibility: Visibility::Causal { first: 0 },
-            alibi_slope: slopes.and_then(|slopes| slopes.get(head.head).copied()),
-        }
     }
 
     /// Query heads to one key head.
@@ -287,11 +286,14 @@ pub fn likeliest(logits: ArrayView2<f32>, position: usize, n: usize) -> Vec<(u32
     ranked
 }
 
-fn token(model: &Model, id: u32) -> Token {
-    let label = model.tokenizer.piece(id);
-    Token {
-        id,
-        label: label.map_or_else(|_| format!("#{id}"), |piece| visible(piece.text)),
-        bytes: model.tokenizer.piece_bytes(id).unwrap_or_default(),
-    }
+/// What stands for an id of the vocabulary.
+pub fn token(model: &Model, id: u32) -> Token {
+    let bytes = model.tokenizer.piece_bytes(id).unwrap_or_default();
+    let label = match model.tokenizer.piece(id) {
+        Err(_) => format!("#{id}"),
+        // A vocabulary of bytes writes its pieces in letters that stand for bytes.
+        Ok(piece) if piece.kind == Kind::Normal => visible_bytes(&bytes),
+        Ok(piece) => visible(piece.text),
+    };
+    Token { id, label, bytes }
 }

@@ -9,6 +9,7 @@ pub mod export;
 pub mod heat_map;
 pub mod language;
 pub mod model;
+pub mod player;
 pub mod save;
 pub mod session;
 pub mod theme;

@@ -235,6 +235,53 @@ pub struct Session {
     pub hidden_heads: BTreeSet<usize>,
     /// How the maps of several heads become one.
     pub together: Together,
+    /// How the pieces are shown.
+    pub pieces: Pieces,
+    /// How positions are shown.
+    pub positions: Positions,
+    /// How the softmax in blocks is shown.
+    pub blocks: Blocks,
+}
+
+/// How the pieces are shown.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pieces {
+    /// Whether ids stand below the pieces.
+    pub ids: bool,
+    /// Which part of the text the merges are shown of; none for the whole.
+    pub part: Option<usize>,
+    /// How many of its merges are done; none for all.
+    pub step: Option<usize>,
+}
+
+/// How positions are shown.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Positions {
+    /// How far apart the query and the key are put; none for where they stand.
+    pub distance: Option<usize>,
+    /// Whether each plane of rotation has a curve of its own.
+    pub by_plane: bool,
+}
+
+/// How the softmax in blocks is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Blocks {
+    /// Keys in a block.
+    pub size: usize,
+    /// How many blocks were met; none for all.
+    pub step: Option<usize>,
+}
+
+impl Default for Blocks {
+    fn default() -> Self {
+        Blocks {
+            size: 4,
+            step: None,
+        }
+    }
 }
 
 impl Session {

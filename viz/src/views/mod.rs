@@ -1,6 +1,9 @@
 //! The views: each a function of what the model made of the text ([`Analysis`]) and of what is chosen ([`Session`]).
 
 pub mod attention;
+pub mod blocks;
+pub mod merges;
+pub mod positions;
 pub mod tokens;
 
 use crate::{
@@ -8,7 +11,8 @@ use crate::{
     language::Language,
     session::{Session, View},
 };
-use eframe::egui::Ui;
+use eframe::egui::{Id, Ui};
+use std::{any::Any, hash::Hash, sync::Arc};
 
 /// What a view shows, and what it may change.
 pub struct Scene<'a> {
@@ -49,8 +53,32 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     match scene.session.view {
         View::Tokens => tokens::show(ui, scene),
         View::Attention => attention::show(ui, scene),
+        View::Positions => positions::show(ui, scene),
+        View::Blocks => blocks::show(ui, scene),
         _ => {
             ui.label(scene.tr("Not here yet."));
         }
     }
+}
+
+/// What is made once for each `of` (an analysis's serial, and what else it depends on), and kept from frame to frame.
+pub fn kept<T: Any + Send + Sync>(
+    ui: &Ui,
+    name: &str,
+    of: impl Hash,
+    make: impl FnOnce() -> T,
+) -> Arc<T> {
+    let (id, version) = (Id::unique(name), attention::version(of));
+    let known = ui.data(|data| data.get_temp::<(u64, Arc<T>)>(id));
+    if let Some((_, kept)) = known.filter(|known| known.0 == version) {
+        return kept;
+    }
+    let made = Arc::new(make());
+    ui.data_mut(|data| data.insert_temp(id, (version, made.clone())));
+    made
+}
+
+/// Keeps what is in a scrolled page off its bar, which floats over it.
+pub fn leave_room_for_bar(ui: &mut Ui) {
+    ui.set_max_width(ui.available_width() - 12.0);
 }
