@@ -2,7 +2,7 @@
 
 use super::filters;
 use crate::tensor::softmax_in_place;
-use ndarray::{ArrayView1, ArrayViewMut1};
+use ndarray::{Array1, ArrayView1, ArrayViewMut1};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
@@ -40,6 +40,32 @@ impl Default for Sampling {
             top_p: 0.85,
         }
     }
+}
+
+/// What is done to a distribution on the way to a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing yet.
+    Plain,
+    /// [`filters::repetition_penalty`].
+    Penalty,
+    /// [`filters::temperature`].
+    Temperature,
+    /// [`filters::top_k`].
+    TopK,
+    /// [`filters::top_p`].
+    TopP,
+}
+
+impl Stage {
+    /// All, in the shipped order.
+    pub const ALL: [Stage; 5] = [
+        Stage::Plain,
+        Stage::Penalty,
+        Stage::Temperature,
+        Stage::TopK,
+        Stage::TopP,
+    ];
 }
 
 /// A sampling parameter outside its range.
@@ -93,11 +119,41 @@ impl Sampling {
 
     /// Passes logits through all filters, in the shipped order, and leaves the distribution to draw from.
     pub fn distribution(&self, mut logits: ArrayViewMut1<f32>, text: &[u32]) {
-        filters::repetition_penalty(logits.view_mut(), text, self.repetition_penalty);
-        filters::temperature(logits.view_mut(), self.temperature);
-        filters::top_k(logits.view_mut(), self.top_k);
-        filters::top_p(logits.view_mut(), self.top_p);
+        for stage in Stage::ALL {
+            self.apply(stage, logits.view_mut(), text);
+        }
         softmax_in_place(logits);
+    }
+
+    /// The distribution after each stage, in the order of [`Stage::ALL`]: the first is the model's own, the last the one that is drawn from.
+    ///
+    /// ```
+    /// use baichuan2::generation::Sampling;
+    /// let logits = ndarray::array![0.5_f32, 0.3, 0.2].ln();
+    /// let sampling = Sampling { top_k: 2, ..Sampling::greedy() };
+    /// let [plain, .., top_k, top_p] = sampling.stages(logits.view(), &[]);
+    /// assert!((plain[2] - 0.2).abs() < 1e-6);
+    /// assert_eq!(top_k[2], 0.0);
+    /// assert_eq!(top_k, top_p);
+    /// ```
+    pub fn stages(&self, logits: ArrayView1<f32>, text: &[u32]) -> [Array1<f32>; 5] {
+        let mut logits = logits.to_owned();
+        Stage::ALL.map(|stage| {
+            self.apply(stage, logits.view_mut(), text);
+            let mut distribution = logits.clone();
+            softmax_in_place(distribution.view_mut());
+            distribution
+        })
+    }
+
+    fn apply(&self, stage: Stage, logits: ArrayViewMut1<f32>, text: &[u32]) {
+        match stage {
+            Stage::Plain => {}
+            Stage::Penalty => filters::repetition_penalty(logits, text, self.repetition_penalty),
+            Stage::Temperature => filters::temperature(logits, self.temperature),
+            Stage::TopK => filters::top_k(logits, self.top_k),
+            Stage::TopP => filters::top_p(logits, self.top_p),
+        }
     }
 
     /// The likeliest token after the repetition penalty; of equals the first, as shipped.
@@ -162,6 +218,7 @@ impl Sampler {
 mod tests {
     use super::*;
     use ndarray::array;
+    use proptest::prelude::*;
 
     /// Catches: a draw that is not from the distribution; a filter left out.
     #[test]
@@ -209,6 +266,39 @@ mod tests {
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));
         assert!(run(1).iter().any(|&id| id != run(1)[0]));
+    }
+
+    proptest! {
+        /// Catches: a stage in another order than the shipped one, or left out; a last stage that is not what is drawn from.
+        #[test]
+        fn stages_begin_at_the_softmax_and_end_at_what_is_drawn_from(
+            logits in prop::collection::vec(-9.0..9.0_f32, 1..60),
+            text in prop::collection::vec(0..60_u32, 0..20),
+            (penalty, temperature) in (1.0..2.0_f32, 0.1..3.0_f32),
+            (top_k, top_p) in (0..70_usize, 0.05..1.0_f32),
+        ) {
+            let logits = Array1::from(logits);
+            let sampling = Sampling { greedy: false, repetition_penalty: penalty, temperature, top_k, top_p };
+            let stages = sampling.stages(logits.view(), &text);
+            let mut plain = logits.clone();
+            softmax_in_place(plain.view_mut());
+            prop_assert_eq!(&stages[0], &plain);
+            let mut drawn_from = logits.clone();
+            sampling.distribution(drawn_from.view_mut(), &text);
+            prop_assert_eq!(&stages[4], &drawn_from);
+            // Each stage is what its filter alone, after those before it, makes.
+            let until = |n: usize| Sampling {
+                temperature: if n < 2 { 1.0 } else { temperature },
+                top_k: if n < 3 { 0 } else { top_k },
+                top_p: 1.0,
+                ..sampling
+            };
+            for (n, stage) in stages[..4].iter().enumerate().skip(1) {
+                let mut expected = logits.clone();
+                until(n).distribution(expected.view_mut(), &text);
+                prop_assert_eq!(stage, &expected);
+            }
+        }
     }
 
     /// Catches: the last of equals, which the shipped code does not take; a penalty left out of greedy decoding.

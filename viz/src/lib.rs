@@ -5,6 +5,8 @@
 
 pub mod analysis;
 pub mod app;
+pub mod background;
+pub mod generator;
 pub mod heat_map;
 pub mod language;
 pub mod model;

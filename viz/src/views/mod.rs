@@ -1,6 +1,10 @@
 //! The views: each a function of what the model made of the text ([`Analysis`]) and of what is chosen ([`Session`]).
 
 pub mod attention;
+pub mod compare;
+pub mod generation;
+pub mod likely;
+pub mod stream;
 pub mod tokens;
 
 use crate::{
@@ -37,6 +41,9 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     match scene.session.view {
         View::Tokens => tokens::show(ui, scene),
         View::Attention => attention::show(ui, scene),
+        View::Stream => stream::show(ui, scene),
+        View::Generation => generation::show(ui, scene),
+        View::Compare => compare::show(ui, scene),
         _ => {
             ui.label(scene.tr("Not here yet."));
         }
