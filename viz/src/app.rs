@@ -35,6 +35,9 @@ pub struct Viz {
     settings: Settings,
     undoer: Undoer<Session>,
     worker: Worker,
+    /// Reads what is compared, with its outcome.
+    second: Worker,
+    compared: Option<Outcome>,
     /// The newest analysis; it stays while a newer one is on its way.
     analysis: Option<Arc<Analysis>>,
     /// Why there is none of what is wanted now.
@@ -58,12 +61,17 @@ impl Viz {
         let session = stored.and_then(|s| eframe::get_value(s, SESSION));
         let settings = stored.and_then(|s| eframe::get_value(s, SETTINGS));
         theme::set_up(&creation.egui_ctx);
-        let context = creation.egui_ctx.clone();
+        let wake = || {
+            let context = creation.egui_ctx.clone();
+            move || context.request_repaint()
+        };
         let mut viz = Viz {
             session: session.unwrap_or_else(Session::first),
             settings: settings.unwrap_or_default(),
             undoer: Undoer::default(),
-            worker: Worker::new(move || context.request_repaint()),
+            worker: Worker::new(wake()),
+            second: Worker::new(wake()),
+            compared: None,
             analysis: None,
             failure: None,
             folder: String::new(),
@@ -90,6 +98,7 @@ impl Viz {
     }
 
     fn receive(&mut self) {
+        self.compared = self.second.poll().or(self.compared.take());
         match self.worker.poll() {
             Some(Outcome::Analysed(analysis)) => {
                 self.session
@@ -453,11 +462,13 @@ impl Viz {
         // What was chosen may belong to a model or a text that is not the one shown.
         self.session
             .clamp(analysis.layers(), analysis.heads(), analysis.tokens.len());
-        let mut scene = Scene {
-            analysis: &analysis,
-            session: &mut self.session,
-            language: self.settings.language,
-        };
+        let mut scene = Scene::new(&analysis, &mut self.session, self.settings.language);
+        match &self.compared {
+            Some(Outcome::Analysed(second)) => scene.second = Some(second),
+            Some(Outcome::Failed(why)) => scene.second_failure = Some(why),
+            None => {}
+        }
+        scene.second_is_busy = self.second.is_busy();
         views::show(ui, &mut scene);
     }
 
@@ -493,7 +504,7 @@ const KEYS: [(&str, &str); 8] = [
 ];
 
 /// A model's name where there is little space.
-fn short(source: &Source) -> String {
+pub fn short(source: &Source) -> String {
     match source {
         Source::Embedded(model) => model.to_string(),
         Source::Folder(folder) => folder.file_name().map_or_else(
@@ -504,7 +515,7 @@ fn short(source: &Source) -> String {
 }
 
 /// 32,768 as `33k`, 45,000,000 as `45.0M`.
-fn count(tokens: u64) -> String {
+pub fn count(tokens: u64) -> String {
     match tokens {
         0..1_000 => tokens.to_string(),
         1_000..1_000_000 => format!("{:.0}k", tokens as f64 / 1e3),
@@ -551,6 +562,9 @@ impl eframe::App for Viz {
         CentralPanel::default_margins().show(ui, |ui| self.middle(ui));
         self.key_list(ui);
         self.worker.want(&self.session.wanted);
+        if let (View::Compare, Some(second)) = (self.session.view, &self.session.second) {
+            self.second.want(second);
+        }
         let time = ui.input(|input| input.time);
         self.undoer.feed_state(time, &self.session);
     }

@@ -22,9 +22,27 @@ pub struct Scene<'a> {
     pub session: &'a mut Session,
     /// What the interface speaks.
     pub language: Language,
+    /// What is compared with it.
+    pub second: Option<&'a Analysis>,
+    /// Why there is nothing to compare with.
+    pub second_failure: Option<&'a str>,
+    /// Whether what is compared is still being read.
+    pub second_is_busy: bool,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    /// A scene with nothing to compare.
+    pub fn new(analysis: &'a Analysis, session: &'a mut Session, language: Language) -> Self {
+        Scene {
+            analysis,
+            session,
+            language,
+            second: None,
+            second_failure: None,
+            second_is_busy: false,
+        }
+    }
+
     /// A text of the interface.
     pub fn tr<'t>(&self, english: &'t str) -> std::borrow::Cow<'t, str> {
         self.language.tr(english)
