@@ -20,6 +20,10 @@
 //! * The page and the paper turn neighbours, dimensions $2i$ and $2i + 1$ ([`rope_formal`]). The shipped code turns halves, dimension
 //!   $i$ with $i + d/2$ ([`Rotation::rotate`]). A fixed [`permutation`] of the rows of $W_q$ and $W_k$ makes the one the other, and as
 //!   it moves the dimensions of queries and keys alike, no score changes: the test `halves_are_neighbours_permuted`.
+//!
+//! # To look at
+//!
+//! [`planes`] takes a score apart into a cosine for each plane, and [`score_by_distance`] moves one pair of tokens apart.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut2, NdFloat, Zip, s};
 
@@ -64,6 +68,11 @@ pub fn rotation_matrix(theta: f64, t: f64) -> Array2<f64> {
     ndarray::array![[cos, -sin], [sin, cos]]
 }
 
+/// $\theta_i$, by which the plane `i` of a head turns from one token to the next, in radians.
+pub fn theta(i: usize, head_dim: usize, base: f64) -> f64 {
+    base.powf(-2.0 * i as f64 / head_dim as f64)
+}
+
 /// The cosines and sines of the positions of one pass, made once and used by every layer and head.
 #[derive(Clone, Debug)]
 pub struct Rotation<A> {
@@ -85,9 +94,7 @@ impl<A: NdFloat> Rotation<A> {
             head_dim.is_multiple_of(2),
             "RoPE turns pairs; {head_dim} dimensions leave one over"
         );
-        let angle = |(t, i): (usize, usize)| {
-            (first + t) as f64 * base.powf(-2.0 * i as f64 / head_dim as f64)
-        };
+        let angle = |(t, i): (usize, usize)| (first + t) as f64 * theta(i, head_dim, base);
         let float = |x: f64| A::from(x).expect("a cosine fits a float");
         let shape = (tokens, head_dim / 2);
         Rotation {
@@ -124,6 +131,101 @@ impl<A: NdFloat> Rotation<A> {
                 (*x, *y) = (*x * cos - *y * sin, *y * cos + *x * sin);
             });
     }
+}
+
+/// What a query and a key are in one plane of rotation, dimensions $i$ and $i + d/2$, before any rotation.
+///
+/// Wherever the two stand, the plane adds to $q \cdot k$ a cosine of their distance, here the number of tokens that the key stands before the query:
+///
+/// $$ \lvert q_i \rvert \lvert k_i \rvert \cos(\varphi_i + \text{distance} \cdot \theta_i) $$
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Plane {
+    /// $\lvert q_i \rvert$, the length of the query in the plane.
+    pub query: f64,
+    /// $\lvert k_i \rvert$, the length of the key in the plane.
+    pub key: f64,
+    /// $\varphi_i$, the angle from the key to the query, in radians.
+    pub angle: f64,
+    /// $\theta_i$, what each token of distance adds to it.
+    pub theta: f64,
+}
+
+impl Plane {
+    /// What the plane adds to $q \cdot k$ where the key stands `distance` tokens before the query.
+    pub fn score(&self, distance: f64) -> f64 {
+        self.query * self.key * (self.angle + distance * self.theta).cos()
+    }
+}
+
+/// A query and a key, both before rotation, plane by plane. `q`, `k`: `[d]`. Returns `d/2` planes, the fastest first.
+///
+/// # Panics
+/// Where the two have different dimensions, or an odd number of them.
+pub fn planes<A: NdFloat>(q: ArrayView1<A>, k: ArrayView1<A>, base: f64) -> Vec<Plane> {
+    let d = q.len();
+    assert!(k.len() == d && d.is_multiple_of(2), "q, k: [d], in pairs");
+    let plane = |i: usize| {
+        let polar = |x: ArrayView1<A>| {
+            let [x, y] = [x[i], x[i + d / 2]].map(|x| x.to_f64().expect("a float is an f64"));
+            (x.hypot(y), y.atan2(x))
+        };
+        let ((query, of_query), (key, of_key)) = (polar(q), polar(k));
+        Plane {
+            query,
+            key,
+            angle: of_query - of_key,
+            theta: theta(i, d, base),
+        }
+    };
+    (0..d / 2).map(plane).collect()
+}
+
+/// What each plane adds to the score of a query and a key that stands `distance` tokens before it. `q`, `k`: `[d]`, before rotation. Returns `[d/2]`.
+///
+/// The sum is the product of the two after rotation, not yet divided by $\sqrt d$.
+///
+/// ```
+/// use baichuan2::rope::score_by_plane;
+/// use ndarray::array;
+/// let (q, k) = (array![1.0, 2.0, 0.0, 0.0], array![3.0, 5.0, 0.0, 0.0]); // no angle between them in either plane
+/// assert_eq!(score_by_plane(q.view(), k.view(), 0.0, 1e4), array![3.0, 10.0]);
+/// assert_eq!(score_by_plane(q.view(), k.view(), 1.0, 1e4), array![3.0 * 1f64.cos(), 10.0 * 0.01f64.cos()]);
+/// ```
+///
+/// # Panics
+/// As [`planes`].
+pub fn score_by_plane<A: NdFloat>(
+    q: ArrayView1<A>,
+    k: ArrayView1<A>,
+    distance: f64,
+    base: f64,
+) -> Array1<f64> {
+    let planes = planes(q, k, base);
+    planes.iter().map(|plane| plane.score(distance)).collect()
+}
+
+/// The score of a query and a key, as if the key stood at each of `distances` before the query: what rotation makes of one pair of tokens.
+/// `q`, `k`: `[d]`, before rotation. Returns a score for each distance, not yet divided by $\sqrt d$.
+///
+/// ```
+/// use baichuan2::rope::score_by_distance;
+/// let q = ndarray::Array1::ones(64);
+/// let scores = score_by_distance(q.view(), q.view(), 1e4, [0.0, 1.0, 100.0]);
+/// assert_eq!(scores[0], 64.0); // the same vector, best where it stands
+/// assert!(scores[0] > scores[1] && scores[1] > scores[2]);
+/// ```
+///
+/// # Panics
+/// As [`planes`].
+pub fn score_by_distance<A: NdFloat>(
+    q: ArrayView1<A>,
+    k: ArrayView1<A>,
+    base: f64,
+    distances: impl IntoIterator<Item = f64>,
+) -> Array1<f64> {
+    let planes = planes(q, k, base);
+    let score = |distance| planes.iter().map(|plane| plane.score(distance)).sum();
+    distances.into_iter().map(score).collect()
 }
 
 /// Where each dimension of the half form lies in the neighbour form: `halves[i] = neighbours[permutation(d)[i]]`.
@@ -189,6 +291,25 @@ mod tests {
             let page_shifted =
                 rope_formal(q.view(), m + shift, 1e4).dot(&rope_formal(k.view(), n + shift, 1e4));
             prop_assert!((page - page_shifted).abs() < 1e-9);
+        }
+
+        /// Catches: an angle from the query to the key, or a distance from the key on; planes of neighbours; a plane that turns by another's θ.
+        #[test]
+        fn the_planes_add_up_to_the_rotated_product(
+            (q, k) in query_and_key(), m in 0..3000_usize, n in 0..3000_usize, base in 10.0..1e6,
+        ) {
+            let distance = m as f64 - n as f64;
+            let rotated = rotate_halves(&q, m, base).dot(&rotate_halves(&k, n, base));
+            let by_plane = score_by_plane(q.view(), k.view(), distance, base);
+            prop_assert_eq!(by_plane.len(), q.len() / 2);
+            prop_assert!((by_plane.sum() - rotated).abs() < 1e-9);
+            for (i, &score) in by_plane.iter().enumerate() {
+                let plane = [i, i + q.len() / 2];
+                let (q, k) = (rotate_halves(&q, m, base).select(Axis(0), &plane), rotate_halves(&k, n, base).select(Axis(0), &plane));
+                prop_assert!((score - q.dot(&k)).abs() < 1e-9);
+            }
+            let by_distance = score_by_distance(q.view(), k.view(), base, [0.0, distance]);
+            prop_assert!(largest_difference(&by_distance, &ndarray::array![q.dot(&k), rotated]) < 1e-9);
         }
 
         /// Catches: halves taken for neighbours (most engines' first mistake with these checkpoints).

@@ -4,7 +4,7 @@
 //! the mask is **set**, *DTransformer* (step 4) sets it where a token may be **seen** ($t \le t'$). Taken together they show each token only its
 //! future: the test `the_printed_mask_shows_only_the_future`. Here true means *may be seen*, and queries are rows.
 
-use ndarray::{Array2, ArrayView2, NdFloat};
+use ndarray::{Array2, ArrayView2, ArrayViewMut1, Axis, NdFloat};
 use std::ops::Range;
 
 /// Which keys the queries may see.
@@ -57,7 +57,7 @@ impl Visibility<'_> {
     }
 }
 
-impl Bias<'_> {
+impl<'a> Bias<'a> {
     /// What is added to the scaled score of query `i` and key `j`: −∞ where it is hidden, ALiBi's bias where there is one.
     ///
     /// ```
@@ -70,10 +70,56 @@ impl Bias<'_> {
         if !self.visibility.sees(i, j) {
             return A::neg_infinity();
         }
-        self.alibi_slope.map_or(A::zero(), |slope| {
-            let distance = j as f64 - (self.visibility.first() + i) as f64;
-            A::from(slope * distance).expect("a bias fits a float")
-        })
+        self.alibi_slope
+            .map_or(A::zero(), |slope| self.by_distance(slope, i, j))
+    }
+
+    /// Scales the products of query `i` with the keys from `first` on, and adds to each what [`at`](Self::at) says: the scores of a row, over themselves.
+    pub(super) fn score<A: NdFloat>(
+        &self,
+        i: usize,
+        first: usize,
+        scale: A,
+        products: ArrayViewMut1<A>,
+    ) {
+        if let Visibility::Mask(_) = self.visibility {
+            for (j, s) in products.into_iter().enumerate() {
+                *s = *s * scale + self.at(i, first + j);
+            }
+            return;
+        }
+        // What is seen comes first: a row is two loops without a question in them.
+        let seen = self.visibility.reach(&(i..i + 1), first + products.len());
+        let (mut seen, mut hidden) = products.split_at(Axis(0), seen.saturating_sub(first));
+        hidden.fill(A::neg_infinity());
+        seen.mapv_inplace(|s| s * scale);
+        if let Some(slope) = self.alibi_slope {
+            for (j, s) in seen.iter_mut().enumerate() {
+                *s = *s + self.by_distance(slope, i, first + j);
+            }
+        }
+    }
+
+    /// $m (j - i)$.
+    fn by_distance<A: NdFloat>(&self, slope: f64, i: usize, j: usize) -> A {
+        // Signed, which processors make a float of in one step.
+        let distance = (j as isize - (self.visibility.first() + i) as isize) as f64;
+        A::from(slope * distance).expect("a bias fits a float")
+    }
+
+    /// The same for no longer than `'b`: of the view of a mask the compiler cannot tell by itself.
+    pub(super) fn reborrow<'b>(self) -> Bias<'b>
+    where
+        'a: 'b,
+    {
+        Bias {
+            visibility: match self.visibility {
+                Visibility::All => Visibility::All,
+                Visibility::Causal { first } => Visibility::Causal { first },
+                Visibility::Mask(mask) => Visibility::Mask(mask.reborrow()),
+            },
+            alibi_slope: self.alibi_slope,
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 //! * Paper: Rabe and Staats 2021, arXiv 2112.05682, sections 2 and 3 (the running maximum).
 //! * Shipped: `xops.memory_efficient_attention` in training and in the 7B; the ALiBi bias is folded into each block and never made whole.
 
-use super::{Bias, Visibility};
+use super::{Bias, Visibility, single_head::scale};
 use ndarray::{
     Array1, Array2, ArrayView2, ArrayViewMut2, Axis, NdFloat, linalg::general_mat_mul, s,
 };
@@ -120,10 +120,6 @@ pub fn attend_in_blocks<A: NdFloat>(
     if let Visibility::Mask(mask) = bias.visibility {
         assert_eq!(mask.dim(), (q.nrows(), k.nrows()), "mask: [queries, keys]");
     }
-    let scale = A::from(q.ncols())
-        .expect("a length fits a float")
-        .sqrt()
-        .recip();
     for first in (0..q.nrows()).step_by(QUERIES) {
         let queries = first..q.nrows().min(first + QUERIES);
         let q = q.slice(s![queries.clone(), ..]);
@@ -131,14 +127,26 @@ pub fn attend_in_blocks<A: NdFloat>(
         let reach = bias.visibility.reach(&queries, k.nrows());
         for start in (0..reach).step_by(block) {
             let keys = start..reach.min(start + block);
-            let mut scores = product(q, k.slice(s![keys.clone(), ..]));
-            for ((i, j), s) in scores.indexed_iter_mut() {
-                *s = *s * scale + bias.at(first + i, start + j);
-            }
+            let scores = block_scores(q, k.slice(s![keys.clone(), ..]), bias, [first, start]);
             running.meet(scores, v.slice(s![keys, ..]));
         }
         out.slice_mut(s![queries, ..]).assign(&running.output());
     }
+}
+
+/// Scaled scores with bias, −∞ where hidden, of the queries and keys from `first` on in both. `q: [queries, d]`, `k: [keys, d]`. Returns `[queries, keys]`.
+pub(super) fn block_scores<A: NdFloat>(
+    q: ArrayView2<A>,
+    k: ArrayView2<A>,
+    bias: &Bias,
+    first: [usize; 2],
+) -> Array2<A> {
+    let scale = scale(q.ncols());
+    let mut scores = product(q, k);
+    for (i, products) in scores.rows_mut().into_iter().enumerate() {
+        bias.score(first[0] + i, first[1], scale, products);
+    }
+    scores
 }
 
 /// $Q K^\top$, for one query as a product of matrix and vector: with two matrices BLAS would first pack all the keys.

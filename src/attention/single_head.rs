@@ -84,6 +84,11 @@ pub struct Head<A> {
     pub output: Array2<A>,
 }
 
+/// What a product of a query and a key of so many dimensions is multiplied by, $1/\sqrt{d}$.
+pub(super) fn scale<A: NdFloat>(d: usize) -> A {
+    A::from(d).expect("a length fits a float").sqrt().recip()
+}
+
 /// One head as shipped, from projected `q: [queries, d]`, `k: [keys, d]` and `v: [keys, d_v]`, with its whole map of weights.
 ///
 /// It holds `queries × keys` numbers; [`attend_in_blocks`](super::attend_in_blocks) gives the same output without them.
@@ -109,10 +114,7 @@ pub fn attend<A: NdFloat>(
     if let Visibility::Mask(mask) = bias.visibility {
         assert_eq!(mask.dim(), (q.nrows(), k.nrows()), "mask: [queries, keys]");
     }
-    let scale = A::from(q.ncols())
-        .expect("a length fits a float")
-        .sqrt()
-        .recip();
+    let scale = scale(q.ncols());
     let mut scores = q.dot(&k.t());
     for ((i, j), s) in scores.indexed_iter_mut() {
         *s = *s * scale + bias.at(i, j);

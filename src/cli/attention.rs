@@ -3,6 +3,7 @@
 use super::{model::ModelArgs, output::Outputs, prompt::Prompt};
 use anyhow::{Result, bail, ensure};
 use baichuan2::{
+    attention::{max_over_heads, mean_over_heads},
     dtransformer::Config,
     picture::{Colors, Facts, Figure, Ink, Panel, Scale, png, svg, terminal},
     probe::{LayerSite, Probe, Site},
@@ -359,24 +360,15 @@ impl Probe for Maps {
         else {
             return;
         };
-        let kept =
-            match self.keep {
-                Keep::All => weights.to_owned(),
-                Keep::One(head) => weights
-                    .index_axis_move(Axis(0), head)
-                    .insert_axis(Axis(0))
-                    .to_owned(),
-                Keep::Mean => {
-                    let heads = weights.len_of(Axis(0)) as f32;
-                    (weights.sum_axis(Axis(0)) / heads).insert_axis(Axis(0))
-                }
-                Keep::Max => {
-                    let largest = weights.fold_axis(Axis(0), 0.0_f32, |a, b| {
-                        if b.is_nan() { *b } else { a.max(*b) }
-                    });
-                    largest.insert_axis(Axis(0))
-                }
-            };
+        let kept = match self.keep {
+            Keep::All => weights.to_owned(),
+            Keep::One(head) => weights
+                .index_axis_move(Axis(0), head)
+                .insert_axis(Axis(0))
+                .to_owned(),
+            Keep::Mean => mean_over_heads(weights).insert_axis(Axis(0)),
+            Keep::Max => max_over_heads(weights).insert_axis(Axis(0)),
+        };
         self.seen.push((layer, kept));
     }
 }

@@ -1,5 +1,9 @@
 //! The hyperparameters of a decoder, and the names and shapes of the parameters that follow from them.
 
+use crate::{
+    alibi,
+    attention::{Bias, Visibility},
+};
 use thiserror::Error;
 
 /// How a decoder tells positions apart.
@@ -138,6 +142,27 @@ impl Config {
             num_key_value_heads: 40,
             position: Position::Alibi,
             ..Config::baichuan2_7b()
+        }
+    }
+
+    /// What happens to the scores of the heads number `head`, whose first query stands at position `first`: for [`attend`](crate::attention::attend) and
+    /// [`HeadMap`](crate::attention::HeadMap).
+    ///
+    /// ```
+    /// use baichuan2::dtransformer::Config;
+    /// assert_eq!(Config::baichuan2_7b().bias(0, 0).alibi_slope, None);
+    /// assert_eq!(Config::baichuan2_13b().bias(3, 0).alibi_slope, Some(0.5));
+    /// ```
+    ///
+    /// # Panics
+    /// Where there is no such head.
+    pub fn bias(&self, head: usize, first: usize) -> Bias<'static> {
+        Bias {
+            visibility: Visibility::Causal { first },
+            alibi_slope: match self.position {
+                Position::Rope { .. } => None,
+                Position::Alibi => Some(alibi::slopes(self.num_attention_heads)[head]),
+            },
         }
     }
 

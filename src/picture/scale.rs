@@ -1,6 +1,9 @@
 //! From weights to shades: what is hidden, what is dark, what is bright.
 
-use crate::attention::Visibility;
+use crate::attention::{
+    Visibility,
+    map::{cells, span},
+};
 use ndarray::{Array2, ArrayView2, s};
 
 /// How a weight becomes a shade from 0 to 1. Every scale is monotone: of two weights in a row the larger is never the darker.
@@ -122,19 +125,12 @@ pub fn hide_first(mut map: Array2<f32>) -> Array2<f32> {
 /// ```
 pub fn pool_max(map: ArrayView2<f32>, rows: usize, cols: usize) -> Array2<f32> {
     let (all_rows, all_cols) = map.dim();
-    let (rows, cols) = (
-        rows.clamp(1, all_rows.max(1)),
-        cols.clamp(1, all_cols.max(1)),
-    );
-    let shape = (rows.min(all_rows), cols.min(all_cols));
+    let shape = (cells(rows, all_rows), cells(cols, all_cols));
     if shape == map.dim() {
         return map.to_owned();
     }
     Array2::from_shape_fn(shape, |(r, c)| {
-        let block = map.slice(s![
-            r * all_rows / rows..(r + 1) * all_rows / rows,
-            c * all_cols / cols..(c + 1) * all_cols / cols
-        ]);
+        let block = map.slice(s![span(r, shape.0, all_rows), span(c, shape.1, all_cols)]);
         block.iter().copied().fold(f32::NAN, f32::max) // f32::max passes NaN over
     })
 }
