@@ -74,13 +74,24 @@ impl Settings {
     }
 }
 
-/// A token and its probability at each stage of [`Stage::ALL`].
+/// A token and its probability at each stage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alternative {
     /// The token.
     pub id: u32,
     /// 0 from the stage on that took it out.
-    pub probabilities: [f32; 5],
+    pub probabilities: Vec<f32>,
+}
+
+impl Alternative {
+    /// Whether a filter has taken it out by stage `i`: a probability can also be too small for a float.
+    pub fn is_out(&self, i: usize) -> bool {
+        let takes_out = |stage| matches!(stage, Stage::TopK | Stage::TopP);
+        let before = Stage::ALL.iter().take_while(|stage| !takes_out(**stage));
+        i >= before.clone().count()
+            && self.probabilities[i] == 0.0
+            && self.probabilities[before.count() - 1] > 0.0
+    }
 }
 
 /// The likeliest tokens at one place of the text, and what the filters did to them.
@@ -89,7 +100,9 @@ pub struct Choice {
     /// By their probability before any filter, likeliest first.
     pub alternatives: Vec<Alternative>,
     /// Tokens that are left after each stage.
-    pub left: [usize; 5],
+    pub left: Vec<usize>,
+    /// The stages that counted: nothing is drawn where the likeliest is taken, and only the penalty counts.
+    pub stages: Vec<Stage>,
     /// How it was sampled.
     pub sampling: Sampling,
 }
@@ -100,29 +113,27 @@ impl Choice {
 
     /// The stages of the token after `text`, whose `logits` these are; `chosen` is among those shown.
     pub fn of(logits: ArrayView1<f32>, text: &[u32], sampling: Sampling, chosen: Option<u32>) -> Self {
-        let stages = sampling.stages(logits, text);
-        let plain = &stages[0];
+        let (stages, after): (Vec<Stage>, Vec<Array1<f32>>) =
+            sampling.stages(logits, text).into_iter().unzip();
+        let plain = &after[0];
         let mut order: Vec<u32> = (0..plain.len() as u32).collect();
         order.sort_by(|&a, &b| plain[b as usize].total_cmp(&plain[a as usize]));
         order.truncate(Self::SHOWN);
         order.extend(chosen.filter(|id| !order.contains(id)));
         let alternative = |id: u32| Alternative {
             id,
-            probabilities: stages.each_ref().map(|stage| stage[id as usize]),
+            probabilities: after.iter().map(|stage| stage[id as usize]).collect(),
+        };
+        // Before the filters that take out, what is 0 is only too small for a float.
+        let left = |(stage, after): (&Stage, &Array1<f32>)| match stage {
+            Stage::TopK | Stage::TopP => after.iter().filter(|p| **p > 0.0).count(),
+            _ => after.len(),
         };
         Choice {
             alternatives: order.into_iter().map(alternative).collect(),
-            left: stages.each_ref().map(|s| s.iter().filter(|p| **p > 0.0).count()),
+            left: stages.iter().zip(&after).map(left).collect(),
+            stages,
             sampling,
-        }
-    }
-
-    /// Stages that count: drawing nothing, nothing but the penalty does.
-    pub fn stages(&self) -> &'static [Stage] {
-        if self.sampling.greedy {
-            &Stage::ALL[..2]
-        } else {
-            &Stage::ALL
         }
     }
 }

@@ -7,7 +7,6 @@ use crate::{
     background,
     heat_map::HeatMap,
     model::Source,
-    session::Wanted,
     theme,
 };
 use baichuan2::{
@@ -56,13 +55,21 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     });
 }
 
-/// At first the second is the same text with the same model as it was when it had only begun to learn.
+/// At first the second is the same text with the same model as it was when it had only begun to learn; where nobody kept that, with another.
 fn prepare(scene: &mut Scene) {
     let session = &mut *scene.session;
-    let history = &scene.analysis.model.history;
-    let second = session.second.get_or_insert_with(|| Wanted {
-        checkpoint: history.first().copied(),
-        ..session.wanted.clone()
+    let checkpoint = scene.analysis.model.history.first().copied();
+    let other = EmbeddedModel::ALL
+        .map(Source::Embedded)
+        .into_iter()
+        .find(|other| *other != session.wanted.model);
+    let second = session.second.get_or_insert_with(|| {
+        let mut second = session.wanted.clone();
+        match (checkpoint, other) {
+            (None, Some(other)) => second.model = other,
+            _ => second.checkpoint = checkpoint,
+        }
+        second
     });
     if !session.second_text {
         second.text.clone_from(&session.wanted.text);

@@ -7,8 +7,8 @@ use crate::{
 };
 use baichuan2::{bpe::Specials, generation::Stage};
 use eframe::egui::{
-    self, Align2, Button, Color32, DragValue, FontId, Grid, Id, Label, Rect, RichText, Role,
-    ScrollArea, Sense, Slider, Stroke, Ui, Widget, WidgetInfo, pos2, vec2,
+    self, Align2, Button, Color32, DragValue, FontId, Grid, Id, Rect, RichText, Role,
+    ScrollArea, Sense, Slider, Stroke, StrokeKind, Ui, Widget, WidgetInfo, pos2, vec2,
 };
 use ndarray::Array1;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -236,7 +236,9 @@ fn text(ui: &mut Ui, scene: &Scene, generator: &Generator) {
             ui.horizontal_wrapped(|ui| {
                 ui.spacing_mut().item_spacing = vec2(1.0, 3.0);
                 for token in &scene.analysis.tokens {
-                    piece(ui, &token.label, Color32::TRANSPARENT, false, Sense::hover());
+                    let none = Color32::TRANSPARENT;
+                    let response = piece(ui, &token.label, none, false, Sense::hover());
+                    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &token.label));
                     if token.label.ends_with("\\n") {
                         ui.end_row();
                     }
@@ -280,22 +282,21 @@ fn text(ui: &mut Ui, scene: &Scene, generator: &Generator) {
         });
 }
 
+/// A piece of text, as wide as it is: a line ends before it and not within it.
 fn piece(ui: &mut Ui, label: &str, color: Color32, chosen: bool, sense: Sense) -> egui::Response {
-    let text = RichText::new(label)
-        .font(FontId::monospace(16.0))
-        .color(ui.visuals().strong_text_color());
-    let stroke = if chosen {
-        ui.visuals().selection.stroke
-    } else {
-        Stroke::NONE
-    };
-    egui::Frame::new()
-        .fill(color)
-        .stroke(stroke)
-        .inner_margin(egui::Margin::symmetric(2, 1))
-        .corner_radius(3.0)
-        .show(ui, |ui| ui.add(Label::new(text).selectable(false).sense(sense)))
-        .inner
+    let ink = ui.visuals().strong_text_color();
+    let font = FontId::monospace(16.0);
+    let galley = ui.painter().layout_no_wrap(label.to_owned(), font, ink);
+    let margin = vec2(2.0, 1.0);
+    let (rect, response) = ui.allocate_exact_size(galley.size() + 2.0 * margin, sense);
+    let painter = ui.painter();
+    painter.rect_filled(rect, 3.0, color);
+    if chosen || response.has_focus() {
+        let stroke = ui.visuals().selection.stroke;
+        painter.rect_stroke(rect, 3.0, stroke, StrokeKind::Inside);
+    }
+    painter.galley(rect.min + margin, galley, ink);
+    response
 }
 
 /// How a new token came to be.
@@ -304,7 +305,7 @@ fn origin(ui: &mut Ui, scene: &Scene, step: &crate::generator::Step) {
     let found = step.choice.alternatives.iter().find(|a| a.id == step.id);
     if let Some(found) = found {
         let plain = likely::probability(found.probabilities[0]);
-        let last = found.probabilities[step.choice.stages().len() - 1];
+        let last = found.probabilities[found.probabilities.len() - 1];
         ui.label(scene.format(
             "probability {0}, after the filters {1}",
             &[&plain, &likely::probability(last)],
@@ -382,9 +383,8 @@ const LABEL: f32 = 112.0;
 
 /// A row a token, a column a stage. Returns the token that was clicked.
 fn table(ui: &mut Ui, scene: &Scene, choice: &Choice, taken: Option<u32>) -> Option<u32> {
-    let stages = choice.stages();
     let width = ui.available_width();
-    let column = ((width - LABEL - 12.0) / stages.len() as f32).min(170.0);
+    let column = ((width - LABEL - 12.0) / choice.stages.len() as f32).min(170.0);
     header(ui, scene, choice, column);
     let mut clicked = None;
     ScrollArea::vertical()
@@ -394,7 +394,7 @@ fn table(ui: &mut Ui, scene: &Scene, choice: &Choice, taken: Option<u32>) -> Opt
             ui.spacing_mut().item_spacing.y = 1.0;
             for alternative in &choice.alternatives {
                 let is_taken = taken == Some(alternative.id);
-                if row(ui, scene, alternative, stages, column, is_taken).clicked() {
+                if row(ui, scene, alternative, column, is_taken).clicked() {
                     clicked = Some(alternative.id);
                 }
             }
@@ -405,10 +405,10 @@ fn table(ui: &mut Ui, scene: &Scene, choice: &Choice, taken: Option<u32>) -> Opt
 fn header(ui: &mut Ui, scene: &Scene, choice: &Choice, column: f32) {
     let s = &choice.sampling;
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 34.0), Sense::hover());
-    for (i, stage) in choice.stages().iter().enumerate() {
+    for (i, stage) in choice.stages.iter().enumerate() {
         let name = match stage {
-            Stage::Plain => scene.tr("the model's own").into_owned(),
-            Stage::Penalty => scene.format("penalty {0}", &[&s.repetition_penalty]),
+            Stage::Model => scene.tr("the model's own").into_owned(),
+            Stage::RepetitionPenalty => scene.format("penalty {0}", &[&s.repetition_penalty]),
             Stage::Temperature => scene.format("temperature {0}", &[&s.temperature]),
             Stage::TopK => scene.format("top-k {0}", &[&s.top_k]),
             Stage::TopP => scene.format("top-p {0}", &[&s.top_p]),
@@ -435,21 +435,17 @@ fn row(
     ui: &mut Ui,
     scene: &Scene,
     alternative: &Alternative,
-    stages: &[Stage],
     column: f32,
     is_taken: bool,
 ) -> egui::Response {
     let size = vec2(ui.available_width(), likely::ROW);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
     let label = scene.analysis.label_of(alternative.id);
-    let number = |p: f32| match p {
-        0.0 => scene.tr("taken out").into_owned(),
-        p => likely::probability(p),
+    let number = |i: usize| match alternative.is_out(i) {
+        true => scene.tr("taken out").into_owned(),
+        false => likely::probability(alternative.probabilities[i]),
     };
-    let numbers: Vec<String> = alternative.probabilities[..stages.len()]
-        .iter()
-        .map(|&p| number(p))
-        .collect();
+    let numbers: Vec<String> = (0..alternative.probabilities.len()).map(number).collect();
     response.widget_info(|| {
         let name = format!("{label}: {}", numbers.join(", "));
         WidgetInfo::selected(Role::Button, true, is_taken, name)
@@ -479,7 +475,7 @@ fn row(
             pos2(left, rect.top() + 3.0),
             pos2(left + column - 8.0, rect.bottom() - 3.0),
         );
-        if p > 0.0 {
+        if !alternative.is_out(i) {
             painter.rect_filled(track, 2.0, theme::hidden(ui.visuals().dark_mode));
             let bar = track.with_max_x(track.left() + track.width() * p.min(1.0));
             painter.rect_filled(bar, 2.0, theme::token(0, ui.visuals().dark_mode));

@@ -13,6 +13,8 @@ const TEXT: f32 = 13.0;
 pub struct Bar<'a> {
     /// What it is of.
     pub label: &'a str,
+    /// The same for those who hear it, where the place alone tells what it is of.
+    pub name: &'a str,
     /// How far the bar reaches: a share from 0 to 1, or from −1 to 1 where bars go both ways.
     pub share: f32,
     /// The number, as it is to be read.
@@ -24,12 +26,12 @@ pub struct Bar<'a> {
 }
 
 impl Bar<'_> {
-    /// Draws the row in the width that is left: label, bar, number. It can be clicked; its name is label and number.
+    /// Draws the row in the width that is left: label, bar, number. It can be clicked, and heard: name, number.
     pub fn show(&self, ui: &mut Ui, both_ways: bool) -> Response {
         let size = vec2(ui.available_width().max(120.0), ROW);
         let (rect, response) = ui.allocate_exact_size(size, Sense::click());
         response.widget_info(|| {
-            let name = format!("{}, {}", self.label, self.number);
+            let name = format!("{}, {}", self.name, self.number);
             WidgetInfo::selected(Role::Button, true, self.chosen, name)
         });
         let painter = ui.painter_at(rect);
@@ -104,6 +106,7 @@ pub fn tokens(
         let label = label(id);
         let bar = Bar {
             label: &label,
+            name: &label,
             share: p,
             number: probability(p),
             color: theme::head(0),

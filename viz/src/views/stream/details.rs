@@ -14,7 +14,6 @@ use crate::{
 use baichuan2::{
     probe::{LayerSite, Site},
     tensor::{LinearMap, PrincipalComponents},
-    unembedding::Unembedding,
 };
 use eframe::egui::{Align2, Color32, Id, RichText, Role, Ui, WidgetInfo};
 use egui_plot::{
@@ -39,7 +38,7 @@ pub fn lengths(ui: &mut Ui, scene: &mut Scene) {
     let position = position(scene);
     let layers = scene.analysis.layers();
     ui.weak(scene.tr(
-        "The stream is a sum: each block adds a vector to it, x ← x + Attention(RMSNorm(x)), then x ← x + SwiGLU(RMSNorm(x)). Here is how long each of them is, ‖x‖₂.",
+        "The stream is a sum: each block adds a vector to it, x ← x + Attention(RMSNorm(x)), then x ← x + SwiGLU(RMSNorm(x)). Here is how long each of these vectors is, √(∑x²).",
     ));
     let norm = |site| {
         let rows = scene.analysis.rows(site)?;
@@ -102,11 +101,12 @@ pub fn lengths(ui: &mut Ui, scene: &mut Scene) {
             HoverPosition::Elsewhere { .. } => None,
         });
     let depth = depth(scene);
-    let faint = ui.visuals().weak_text_color();
+    let here = ui.visuals().selection.bg_fill;
     let shown = plot.show(ui, |plot| {
         plot.vline(
             VLine::new("", depth as f64)
-                .color(faint)
+                .color(here)
+                .width(3.0)
                 .allow_hover(false),
         );
         for (name, points, color, shape) in lines {
@@ -162,8 +162,8 @@ pub fn norm_head(ui: &mut Ui, scene: &mut Scene) {
         let row = |of: ndarray::ArrayView2<f32>| of.row(position).insert_axis(Axis(0)).to_owned();
         let (x, logits, model) = (row(stream), row(logits), analysis.model.clone());
         move |_: &dyn Fn() -> bool| {
-            let weight = model.decoder.unembedding().weight().clone();
-            let other = Unembedding::new(weight, !has_norm_head).logits(x.view());
+            let unembedding = model.decoder.unembedding();
+            let other = unembedding.logits_as(x.view(), !has_norm_head);
             let (with, without) = match has_norm_head {
                 true => (logits, other),
                 false => (other, logits),
