@@ -4,6 +4,7 @@ use super::{Sampler, Sampling, SamplingError};
 use crate::{
     attention::KeyValueCache,
     dtransformer::{self, Decoder},
+    probe::Probe,
 };
 use ndarray::Array1;
 use std::ops::ControlFlow;
@@ -117,7 +118,7 @@ impl<'m> Session<'m> {
         observe: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> Result<Finish, Error> {
         let mut sampler = Sampler::new(options.sampling, options.seed)?;
-        let Some(mut logits) = self.read(text, observe)? else {
+        let Some(mut logits) = self.read(text, None, observe)? else {
             return Ok(Finish::Cancelled);
         };
         let mut text = text.to_vec();
@@ -143,9 +144,15 @@ impl<'m> Session<'m> {
     }
 
     /// Reads what is new of `text` and returns the logits after it, or nothing where `observe` broke off.
-    fn read(
+    ///
+    /// What a `probe` changes stays in the cache: give each of the calls the same, or begin anew.
+    ///
+    /// # Errors
+    /// An input that the decoder does not take, or a probe that stops the pass. The session then holds what it shares with `text` and what of it was read.
+    pub fn read(
         &mut self,
         text: &[u32],
+        mut probe: Option<&mut dyn Probe>,
         observe: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> Result<Option<Array1<f32>>, Error> {
         let limit = self.cache.limit;
@@ -177,7 +184,9 @@ impl<'m> Session<'m> {
             new.chunks(CHUNK).collect()
         };
         for chunk in chunks {
-            logits = Some(self.decoder.forward_last(chunk, &mut self.cache, None)?);
+            // A reborrow for the length of the pass.
+            let probe = probe.as_mut().map(|probe| &mut **probe as &mut dyn Probe);
+            logits = Some(self.decoder.forward_last(chunk, &mut self.cache, probe)?);
             self.ids.extend(chunk);
             let read = self.ids.len() - shared;
             if observe(Event::Prompt {

@@ -234,7 +234,11 @@ impl Analysis {
                     |rows: Option<ArrayView2<f32>>| rows.map_or_else(none, |rows| rows.to_owned());
                 let queries = owned(self.queries(head.layer, head.head));
                 let keys = owned(self.keys(head.layer, head.head));
-                new.insert(HeadMap::new(queries, keys, self.model.decoder.config().bias(head.head, 0))?)
+                new.insert(HeadMap::new(
+                    queries,
+                    keys,
+                    self.model.decoder.config().bias(head.head, 0),
+                )?)
             }
         };
         look(map)

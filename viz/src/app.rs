@@ -36,6 +36,9 @@ pub struct Viz {
     settings: Settings,
     undoer: Undoer<Session>,
     worker: Worker,
+    /// Reads what is compared, with its outcome.
+    second: Worker,
+    compared: Option<Outcome>,
     /// The newest analysis; it stays while a newer one is on its way.
     analysis: Option<Arc<Analysis>>,
     /// Why there is none of what is wanted now.
@@ -74,11 +77,17 @@ impl Viz {
     ) -> Self {
         let left = stored.and_then(|s| eframe::get_value(s, SESSION));
         let settings = stored.and_then(|s| eframe::get_value(s, SETTINGS));
+        let wake = || {
+            let context = context.clone();
+            move || context.request_repaint()
+        };
         let mut viz = Viz {
             session: session.or(left).unwrap_or_else(Session::first),
             settings: settings.unwrap_or_default(),
             undoer: Undoer::default(),
-            worker: Worker::new(move || context.request_repaint()),
+            worker: Worker::new(wake()),
+            second: Worker::new(wake()),
+            compared: None,
             analysis: None,
             failure: None,
             folder: String::new(),
@@ -96,7 +105,7 @@ impl Viz {
 
     /// Waits for what is on its way.
     pub fn settle(&mut self) {
-        while self.worker.is_busy() {
+        while !self.is_settled() {
             self.receive();
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
@@ -114,7 +123,7 @@ impl Viz {
 
     /// Whether nothing is on its way.
     pub fn is_settled(&self) -> bool {
-        !self.worker.is_busy()
+        !self.worker.is_busy() && !self.second.is_busy()
     }
 
     /// What the model made of it.
@@ -127,6 +136,7 @@ impl Viz {
     }
 
     fn receive(&mut self) {
+        self.compared = self.second.poll().or(self.compared.take());
         match self.worker.poll() {
             Some(Outcome::Analysed(analysis)) => {
                 self.session
@@ -398,12 +408,9 @@ impl Viz {
             self.said = Some(language.tr("No model is open yet.").into_owned());
             return;
         };
-        let mut scene = Scene {
-            analysis: &analysis,
-            session: &mut self.session.clone(),
-            language,
-        };
         const SIZE: egui::Vec2 = egui::vec2(1100.0, 800.0);
+        let mut session = self.session.clone();
+        let mut scene = self.scene(&analysis, &mut session);
         let bytes = save::bytes(content, &mut scene, SIZE, context.theme());
         let saved = bytes.and_then(|bytes| save::write(&path, &bytes));
         self.said = Some(match saved {
@@ -561,12 +568,20 @@ impl Viz {
         // What was chosen may belong to a model or a text that is not the one shown.
         self.session
             .clamp(analysis.layers(), analysis.heads(), analysis.tokens.len());
-        let mut scene = Scene {
-            analysis: &analysis,
-            session: &mut self.session,
-            language: self.settings.language,
-        };
-        views::show(ui, &mut scene);
+        let mut session = std::mem::take(&mut self.session);
+        views::show(ui, &mut self.scene(&analysis, &mut session));
+        self.session = session;
+    }
+
+    fn scene<'a>(&'a self, analysis: &'a Analysis, session: &'a mut Session) -> Scene<'a> {
+        let mut scene = Scene::new(analysis, session, self.settings.language);
+        match &self.compared {
+            Some(Outcome::Analysed(second)) => scene.second = Some(second),
+            Some(Outcome::Failed(why)) => scene.second_failure = Some(why),
+            None => {}
+        }
+        scene.second_is_busy = self.second.is_busy();
+        scene
     }
 
     fn key_list(&mut self, ui: &Ui) {
@@ -611,7 +626,7 @@ const KEYS: [(&str, &str); 8] = [
 ];
 
 /// A model's name where there is little space.
-fn short(source: &Source) -> String {
+pub fn short(source: &Source) -> String {
     match source {
         Source::Embedded(model) => model.to_string(),
         Source::Folder(folder) => folder.file_name().map_or_else(
@@ -622,7 +637,7 @@ fn short(source: &Source) -> String {
 }
 
 /// 32,768 as `33k`, 45,000,000 as `45.0M`.
-fn count(tokens: u64) -> String {
+pub fn count(tokens: u64) -> String {
     match tokens {
         0..1_000 => tokens.to_string(),
         1_000..1_000_000 => format!("{:.0}k", tokens as f64 / 1e3),
@@ -670,6 +685,9 @@ impl Viz {
         CentralPanel::default_margins().show(ui, |ui| self.middle(ui));
         self.key_list(ui);
         self.worker.want(&self.session.wanted);
+        if let (View::Compare, Some(second)) = (self.session.view, &self.session.second) {
+            self.second.want(second);
+        }
         let time = ui.input(|input| input.time);
         self.undoer.feed_state(time, &self.session);
     }

@@ -55,6 +55,37 @@ impl Window {
     }
 }
 
+/// How numbers become colours.
+#[derive(Clone, Copy, PartialEq)]
+enum Palette {
+    /// Shades from 0 to 1.
+    Shades(Colors),
+    /// Differences from −1 to 1.
+    Signed,
+}
+
+impl Palette {
+    /// 256 colours are as many as a screen shows.
+    fn table(self) -> Vec<Color32> {
+        let color = |i: i32| match self {
+            Palette::Shades(colors) => {
+                let [r, g, b] = colors.rgb(i as f32 / 255.0).expect("a number");
+                Color32::from_rgb(r, g, b)
+            }
+            // 0 is in the middle, at 128 and not at 127.5: what is alike is white.
+            Palette::Signed => theme::signed((i - 128) as f32 / 127.0),
+        };
+        (0..=255).map(color).collect()
+    }
+
+    fn index(self, number: f32) -> usize {
+        match self {
+            Palette::Shades(_) => (number.clamp(0.0, 1.0) * 255.0).round() as usize,
+            Palette::Signed => (128.0 + (number.clamp(-1.0, 1.0) * 127.0).round()) as usize,
+        }
+    }
+}
+
 /// A map to be shown.
 pub struct HeatMap<'a> {
     /// Its name, for those who hear it, and what tells it from all others.
@@ -88,7 +119,7 @@ struct Drawn {
     rows: Range<usize>,
     columns: Range<usize>,
     size: [usize; 2],
-    colors: Colors,
+    palette: Palette,
     dark: bool,
     texture: TextureHandle,
 }
@@ -102,6 +133,26 @@ impl HeatMap<'_> {
         &self,
         ui: &mut Ui,
         language: Language,
+        shades: impl FnOnce(Range<usize>, Range<usize>, [usize; 2]) -> Array2<f32>,
+    ) -> Pointed {
+        self.show_in(ui, language, Palette::Shades(self.colors), shades)
+    }
+
+    /// Shows a map of differences, from −1 to 1, in colours of their own: blue, white, red.
+    pub fn show_signed(
+        &self,
+        ui: &mut Ui,
+        language: Language,
+        differences: impl FnOnce(Range<usize>, Range<usize>, [usize; 2]) -> Array2<f32>,
+    ) -> Pointed {
+        self.show_in(ui, language, Palette::Signed, differences)
+    }
+
+    fn show_in(
+        &self,
+        ui: &mut Ui,
+        language: Language,
+        palette: Palette,
         shades: impl FnOnce(Range<usize>, Range<usize>, [usize; 2]) -> Array2<f32>,
     ) -> Pointed {
         let all = [self.rows.len(), self.columns.len()];
@@ -167,6 +218,7 @@ impl HeatMap<'_> {
             rows.clone(),
             columns.clone(),
             size,
+            palette,
             shades,
         );
         let place = |row: f64, column: f64| {
@@ -292,6 +344,7 @@ impl HeatMap<'_> {
         rows: Range<usize>,
         columns: Range<usize>,
         size: [usize; 2],
+        palette: Palette,
         shades: impl FnOnce(Range<usize>, Range<usize>, [usize; 2]) -> Array2<f32>,
     ) -> TextureHandle {
         let dark = ui.visuals().dark_mode;
@@ -299,16 +352,12 @@ impl HeatMap<'_> {
         let fits = |drawn: &Drawn| {
             drawn.version == self.version
                 && (&drawn.rows, &drawn.columns) == (&rows, &columns)
-                && (drawn.size, drawn.colors, drawn.dark) == (size, self.colors, dark)
+                && (drawn.size, drawn.palette, drawn.dark) == (size, palette, dark)
         };
         if let Some(drawn) = known.clone().filter(fits) {
             return drawn.texture;
         }
-        let image = color_image(
-            &shades(rows.clone(), columns.clone(), size),
-            self.colors,
-            dark,
-        );
+        let image = image(&shades(rows.clone(), columns.clone(), size), palette, dark);
         let texture = match known {
             Some(mut drawn) => {
                 drawn.texture.set(image, TextureOptions::NEAREST);
@@ -323,7 +372,7 @@ impl HeatMap<'_> {
             rows,
             columns,
             size,
-            colors: self.colors,
+            palette,
             dark,
             texture: texture.clone(),
         };
@@ -339,18 +388,16 @@ pub fn version(parts: impl Hash) -> u64 {
 
 /// Shades as an image, one pixel a cell.
 pub fn color_image(shades: &Array2<f32>, colors: Colors, dark: bool) -> ColorImage {
-    // 256 colours are as many as a screen shows.
-    let table: Vec<Color32> = (0..=255)
-        .map(|i| {
-            let [r, g, b] = colors.rgb(i as f32 / 255.0).expect("a number");
-            Color32::from_rgb(r, g, b)
-        })
-        .collect();
+    image(shades, Palette::Shades(colors), dark)
+}
+
+fn image(numbers: &Array2<f32>, palette: Palette, dark: bool) -> ColorImage {
+    let table = palette.table();
     let hidden = theme::hidden(dark);
-    let color = |shade: &f32| match shade.is_nan() {
+    let color = |number: &f32| match number.is_nan() {
         true => hidden,
-        false => table[(shade.clamp(0.0, 1.0) * 255.0).round() as usize],
+        false => table[palette.index(*number)],
     };
-    let (rows, columns) = shades.dim();
-    ColorImage::new([columns, rows], shades.iter().map(color).collect())
+    let (rows, columns) = numbers.dim();
+    ColorImage::new([columns, rows], numbers.iter().map(color).collect())
 }

@@ -5,7 +5,9 @@
 
 pub mod analysis;
 pub mod app;
+pub mod background;
 pub mod export;
+pub mod generator;
 pub mod heat_map;
 pub mod language;
 pub mod model;

@@ -1,6 +1,6 @@
 //! What is wanted: the part of the window's state that is saved, opened again, and undone.
 
-use crate::model::Source;
+use crate::{generator::Settings, model::Source};
 use baichuan2::{
     attention::MapError,
     picture::{Colors, Scale, hide_first, normalize},
@@ -149,6 +149,40 @@ impl Shading {
     }
 }
 
+/// What is shown of the residual stream, below the logit lens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StreamPart {
+    /// How long it is after each layer, and what each block adds to it.
+    #[default]
+    Lengths,
+    /// What each block adds to the logit of a token.
+    Contributions,
+    /// The next tokens with NormHead and without.
+    NormHead,
+    /// Where the embeddings of the text's tokens lie.
+    Embeddings,
+}
+
+impl StreamPart {
+    /// All, in the order in which they are offered.
+    pub const ALL: [StreamPart; 4] = [
+        StreamPart::Lengths,
+        StreamPart::Contributions,
+        StreamPart::NormHead,
+        StreamPart::Embeddings,
+    ];
+
+    /// Its name, in English.
+    pub fn name(self) -> &'static str {
+        match self {
+            StreamPart::Lengths => "Lengths",
+            StreamPart::Contributions => "Who adds to a logit",
+            StreamPart::NormHead => "NormHead",
+            StreamPart::Embeddings => "Embeddings",
+        }
+    }
+}
+
 /// What goes to the model: a change of it asks for a new pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -241,6 +275,18 @@ pub struct Session {
     pub positions: Positions,
     /// How the softmax in blocks is shown.
     pub blocks: Blocks,
+    /// Where the logit lens looks: 0 at the embeddings, `i` after layer `i − 1`; none at the output.
+    pub depth: Option<usize>,
+    /// What is shown below the lens.
+    pub stream: StreamPart,
+    /// Whose logit is taken apart; none for the likeliest.
+    pub token: Option<u32>,
+    /// How a text is continued.
+    pub generation: Settings,
+    /// What is compared; none until it was chosen.
+    pub second: Option<Wanted>,
+    /// Whether what is compared has a text of its own.
+    pub second_text: bool,
 }
 
 /// How the pieces are shown.

@@ -59,6 +59,14 @@ pub fn head(i: usize) -> Color32 {
     Color32::from_rgb(color.r, color.g, color.b)
 }
 
+/// The colour of a difference from −1 (blue) over 0 (white) to 1 (red), which colour-blind eyes tell apart.
+pub fn signed(difference: f32) -> Color32 {
+    let share = f64::from(difference.clamp(-1.0, 1.0) + 1.0) / 2.0;
+    // The map runs from red to blue.
+    let color = colorous::RED_BLUE.eval_continuous(1.0 - share);
+    Color32::from_rgb(color.r, color.g, color.b)
+}
+
 /// What is hidden in a map.
 pub fn hidden(dark: bool) -> Color32 {
     if dark {

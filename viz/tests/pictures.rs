@@ -24,11 +24,7 @@ fn picture(
 ) -> image::RgbaImage {
     let mut session = session.clone();
     let svg = export::svg(vec2(1000.0, 640.0), theme, |ui| {
-        let mut scene = Scene {
-            analysis,
-            session: &mut session,
-            language,
-        };
+        let mut scene = Scene::new(analysis, &mut session, language);
         views::show(ui, &mut scene);
     });
     let png = export::png(&svg.unwrap(), 1.0).unwrap();

@@ -268,7 +268,7 @@ fn list(ui: &mut Ui, scene: &mut Scene, replay: &Replay, merges: &[usize], step:
         .max_height(240.0)
         .auto_shrink([false, true]);
     // The list follows the steps, but may be looked through between them.
-    let seen = ui.id().with("seen");
+    let seen = ui.scope_id().with("seen");
     if ui.data(|data| data.get_temp(seen)) != Some((step, merges.len())) {
         ui.data_mut(|data| data.insert_temp(seen, (step, merges.len())));
         let row = height + ui.spacing().item_spacing.y;

@@ -2,12 +2,17 @@
 
 pub mod attention;
 pub mod blocks;
+pub mod compare;
+pub mod generation;
+pub mod likely;
 pub mod merges;
 pub mod positions;
+pub mod stream;
 pub mod tokens;
 
 use crate::{
     analysis::Analysis,
+    heat_map::version,
     language::Language,
     session::{Session, View},
 };
@@ -22,9 +27,27 @@ pub struct Scene<'a> {
     pub session: &'a mut Session,
     /// What the interface speaks.
     pub language: Language,
+    /// What is compared with it.
+    pub second: Option<&'a Analysis>,
+    /// Why there is nothing to compare with.
+    pub second_failure: Option<&'a str>,
+    /// Whether what is compared is still being read.
+    pub second_is_busy: bool,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    /// A scene with nothing to compare.
+    pub fn new(analysis: &'a Analysis, session: &'a mut Session, language: Language) -> Self {
+        Scene {
+            analysis,
+            session,
+            language,
+            second: None,
+            second_failure: None,
+            second_is_busy: false,
+        }
+    }
+
     /// A text of the interface.
     pub fn tr<'t>(&self, english: &'t str) -> std::borrow::Cow<'t, str> {
         self.language.tr(english)
@@ -55,9 +78,9 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
         View::Attention => attention::show(ui, scene),
         View::Positions => positions::show(ui, scene),
         View::Blocks => blocks::show(ui, scene),
-        _ => {
-            ui.label(scene.tr("Not here yet."));
-        }
+        View::Stream => stream::show(ui, scene),
+        View::Generation => generation::show(ui, scene),
+        View::Compare => compare::show(ui, scene),
     }
 }
 
@@ -68,7 +91,7 @@ pub fn kept<T: Any + Send + Sync>(
     of: impl Hash,
     make: impl FnOnce() -> T,
 ) -> Arc<T> {
-    let (id, version) = (Id::unique(name), attention::version(of));
+    let (id, version) = (Id::unique(name), version(of));
     let known = ui.data(|data| data.get_temp::<(u64, Arc<T>)>(id));
     if let Some((_, kept)) = known.filter(|known| known.0 == version) {
         return kept;

@@ -67,11 +67,7 @@ pub fn show_as(
         shown
             .session
             .clamp(analysis.layers(), analysis.heads(), tokens);
-        let mut scene = Scene {
-            analysis: &analysis,
-            session: &mut shown.session,
-            language: shown.language,
-        };
+        let mut scene = Scene::new(&analysis, &mut shown.session, shown.language);
         views::show(ui, &mut scene);
     };
     // What a reader writes may be in no font; what the window says is.

@@ -1,7 +1,7 @@
 //! Lines between tokens, from those that look to those that are looked at; each head of the layer in its colour.
 
 use super::{Scene, cell};
-use crate::theme;
+use crate::{theme, views::kept};
 use baichuan2::{attention::Pooling, probe::Head};
 use eframe::egui::{
     Align2, Color32, FontId, Id, Rect, Role, ScrollArea, Sense, Stroke, Ui, WidgetInfo, pos2, vec2,
@@ -144,12 +144,11 @@ fn token(ui: &mut Ui, scene: &mut Scene, place: Rect, side: usize, i: usize) -> 
 
 /// The lines of the chosen layer; made once for each.
 fn lines(ui: &Ui, scene: &Scene) -> Lines {
-    let id = Id::unique("threads");
-    let wanted = (scene.analysis.serial, scene.session.layer);
-    let known = ui.data(|data| data.get_temp::<((u64, usize), Lines)>(id));
-    if let Some((_, lines)) = known.filter(|(of, _)| *of == wanted) {
-        return lines;
-    }
+    let of = (scene.analysis.serial, scene.session.layer);
+    kept(ui, "threads", of, || made(scene))
+}
+
+fn made(scene: &Scene) -> Vec<(usize, usize, usize, f32)> {
     let (n, layer) = (scene.analysis.tokens.len(), scene.session.layer);
     let mut lines = Vec::new();
     for head in 0..scene.analysis.heads() {
@@ -169,7 +168,5 @@ fn lines(ui: &Ui, scene: &Scene) -> Lines {
             lines.extend(thick.map(|((i, j), &w)| (first + i, j, head, w)));
         }
     }
-    let lines = Arc::new(lines);
-    ui.data_mut(|data| data.insert_temp(id, (wanted, lines.clone())));
     lines
 }

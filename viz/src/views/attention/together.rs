@@ -4,12 +4,13 @@ use super::Scene;
 use crate::{
     heat_map::{HeatMap, version},
     session::Together,
+    views::kept,
 };
 use baichuan2::attention::{MapError, Pooling, Rollout, max_over_heads, mean_over_heads};
 use baichuan2::probe::Head;
-use eframe::egui::{Id, Ui};
+use eframe::egui::Ui;
 use ndarray::{Array2, Array3, Axis, s};
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 /// Tokens whose rollout is made: it multiplies whole maps.
 const ROLLOUT: usize = 512;
@@ -51,7 +52,8 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
         colors: scene.session.colors,
         marked: None,
     };
-    let rolled = (together == Together::Rollout).then(|| rollout(ui, scene));
+    let rolled = (together == Together::Rollout)
+        .then(|| kept(ui, "rollout", (analysis.serial, layer), || rolled(scene)));
     let values =
         |rows: Range<usize>, columns: Range<usize>, size: [usize; 2]| match (&rolled, together) {
             (Some(rolled), _) => rolled.as_ref().as_ref().map_err(Clone::clone).map(|all| {
@@ -114,21 +116,6 @@ fn of_layer(
         .collect::<Result<_, _>>()?;
     let views: Vec<_> = maps.iter().map(|map| map.view()).collect();
     Ok(ndarray::stack(Axis(0), &views).expect("maps of one shape"))
-}
-
-type Rolled = Arc<Result<Array2<f32>, MapError>>;
-
-/// The rollout up to the chosen layer, NaN where hidden; made once for each.
-fn rollout(ui: &Ui, scene: &Scene) -> Rolled {
-    let id = Id::unique("rollout");
-    let wanted = (scene.analysis.serial, scene.session.layer);
-    let known = ui.data(|data| data.get_temp::<((u64, usize), Rolled)>(id));
-    if let Some((_, rolled)) = known.filter(|(of, _)| *of == wanted) {
-        return rolled;
-    }
-    let rolled = Arc::new(rolled(scene));
-    ui.data_mut(|data| data.insert_temp(id, (wanted, rolled.clone())));
-    rolled
 }
 
 fn rolled(scene: &Scene) -> Result<Array2<f32>, MapError> {
