@@ -13,7 +13,9 @@ use crate::{
 use baichuan2::embedded::EmbeddedModel;
 use eframe::egui::{
     self, CentralPanel, ComboBox, Key, KeyboardShortcut, Modifiers, Panel, RichText, ScrollArea,
-    TextEdit, ThemePreference, Ui, util::undoer::Undoer,
+    TextEdit, ThemePreference, Ui,
+    containers::menu::{MenuButton, MenuConfig},
+    util::undoer::Undoer,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -192,6 +194,10 @@ impl Viz {
     fn keys(&mut self, ui: &Ui) {
         let undo = KeyboardShortcut::new(Modifiers::COMMAND, Key::Z);
         let redo = KeyboardShortcut::new(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
+        let quit = KeyboardShortcut::new(Modifiers::COMMAND, Key::Q);
+        if ui.input_mut(|input| input.consume_shortcut(&quit)) {
+            ui.ctx().send_viewport_cmd(egui::ViewportCommand::Close);
+        }
         let typing = ui.memory(|memory| memory.focused().is_some());
         if !typing {
             // Of Ctrl+Shift+Z the shorter one is a part.
@@ -298,8 +304,8 @@ impl Viz {
             if source != self.session.wanted.model {
                 self.open(source);
             }
-            ui.menu_button(self.tr("Open…"), |ui| self.open_menu(ui));
-            ui.menu_button(self.tr("Save…"), |ui| self.save_menu(ui));
+            menu(self.tr("Open…").as_ref()).ui(ui, |ui| self.open_menu(ui));
+            menu(self.tr("Save…").as_ref()).ui(ui, |ui| self.save_menu(ui));
             if let Some(analysis) = self.analysis.clone() {
                 self.checkpoints(ui, &analysis);
                 ui.weak(summary(&analysis, self.settings.language));
@@ -603,6 +609,12 @@ impl Viz {
     }
 }
 
+/// A menu with fields to write in: it closes when something beside it is clicked.
+fn menu(name: &str) -> MenuButton<'_> {
+    let stay = MenuConfig::new().close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside);
+    MenuButton::new(name).config(stay)
+}
+
 /// What a dialog answered, once it has.
 fn answer(dialog: &mut Option<mpsc::Receiver<Option<PathBuf>>>) -> Option<PathBuf> {
     let answer = dialog.as_ref()?.try_recv();
@@ -614,7 +626,7 @@ fn answer(dialog: &mut Option<mpsc::Receiver<Option<PathBuf>>>) -> Option<PathBu
 }
 
 /// The keys, and what they do.
-const KEYS: [(&str, &str); 8] = [
+const KEYS: [(&str, &str); 9] = [
     ("← →", "the head before, the next head"),
     ("↑ ↓", "the layer before, the next layer"),
     ("1 … 7", "the views"),
@@ -622,6 +634,7 @@ const KEYS: [(&str, &str); 8] = [
     ("Esc", "leave the text"),
     ("Ctrl+Z", "undo"),
     ("Ctrl+Shift+Z", "redo"),
+    ("Ctrl+Q", "close the window"),
     ("?", "this list"),
 ];
 
@@ -665,6 +678,12 @@ fn summary(analysis: &Analysis, language: Language) -> String {
 }
 
 impl Viz {
+    /// Keeps what the next window begins with.
+    pub fn save(&self, storage: &mut dyn eframe::Storage) {
+        eframe::set_value(storage, SESSION, &self.session);
+        eframe::set_value(storage, SETTINGS, &self.settings);
+    }
+
     /// One frame of the window.
     pub fn show(&mut self, ui: &mut Ui) {
         self.receive();
@@ -699,7 +718,6 @@ impl eframe::App for Viz {
     }
 
     fn save(&mut self, storage: &mut dyn eframe::Storage) {
-        eframe::set_value(storage, SESSION, &self.session);
-        eframe::set_value(storage, SETTINGS, &self.settings);
+        Viz::save(self, storage);
     }
 }

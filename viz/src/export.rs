@@ -3,9 +3,12 @@
 use crate::theme;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use eframe::egui::{
-    CentralPanel, Color32, ColorImage, Context, FullOutput, ImageData, Pos2, RawInput, Rect, Shape,
-    Stroke, TextureId, Theme, Ui, Vec2,
-    epaint::{ColorMode, ImageDelta, Mesh, RectShape, TextShape},
+    CentralPanel, Color32, ColorImage, Context, FontFamily, FontId, FullOutput, ImageData, Pos2,
+    RawInput, Rect, Shape, Stroke, TextureId, Theme, Ui, Vec2,
+    epaint::{
+        ColorMode, ImageDelta, Mesh, RectShape, TextShape,
+        text::{Glyph, Row},
+    },
 };
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use std::{collections::HashMap, sync::Arc};
@@ -255,7 +258,9 @@ impl Writer {
             let corners =
                 [triangle[0], triangle[1], triangle[2]].map(|i| mesh.vertices[i as usize]);
             let points = corners.map(|corner| corner.pos);
-            to.append(painted(line(&points, true), corners[0].color, Stroke::NONE));
+            // Without smooth edges, between which the background would shine through.
+            let node = line(&points, true).set("shape-rendering", "crispEdges");
+            to.append(painted(node, corners[0].color, Stroke::NONE));
         }
         Ok(())
     }
@@ -366,7 +371,7 @@ fn color(node: &mut impl Node, name: &str, color: Color32) {
     }
 }
 
-/// A text, each run of one colour an element of its own, letters where the layout put them.
+/// A text, each word of one colour an element of its own, where the layout put it.
 fn write_text(to: &mut Group, text: &TextShape) {
     let mut group = Group::new();
     if text.angle != 0.0 {
@@ -376,54 +381,78 @@ fn write_text(to: &mut Group, text: &TextShape) {
             format!("rotate({degrees} {} {})", text.pos.x, text.pos.y),
         );
     }
+    let mut byte = 0;
     for row in &text.galley.rows {
-        let origin = text.pos + row.pos.to_vec2();
-        let mesh = &row.row.visuals.mesh;
-        let ink = |first_vertex: u32| {
-            let laid = mesh
-                .vertices
-                .get(first_vertex as usize)
-                .map(|vertex| vertex.color);
-            let laid = laid.filter(|color| *color != Color32::PLACEHOLDER);
-            let color = text
-                .override_text_color
-                .or(laid)
-                .unwrap_or(text.fallback_color);
-            color.gamma_multiply(text.opacity_factor)
-        };
-        let mut glyphs = row
-            .row
-            .glyphs
-            .iter()
-            .filter(|glyph| !glyph.chr.is_whitespace())
-            .peekable();
-        while let Some(first) = glyphs.next() {
-            let (mut letters, mut places) = (first.chr.to_string(), vec![origin.x + first.pos.x]);
-            let style = (
-                ink(first.first_vertex),
-                first.font_height.to_bits(),
-                first.pos.y.to_bits(),
-            );
-            while let Some(next) = glyphs.next_if(|next| {
-                (
-                    ink(next.first_vertex),
-                    next.font_height.to_bits(),
-                    next.pos.y.to_bits(),
-                ) == style
-            }) {
-                letters.push(next.chr);
-                places.push(origin.x + next.pos.x);
+        let mut word: Option<(Written, String)> = None;
+        for glyph in &row.row.glyphs {
+            let written = Written {
+                ink: ink(text, &row.row, glyph),
+                font: font_at(text, byte),
+                at: text.pos + row.pos.to_vec2() + glyph.pos.to_vec2(),
+            };
+            byte += glyph.chr.len_utf8();
+            if glyph.chr.is_whitespace() {
+                finish(&mut group, word.take());
+                continue;
             }
-            let places: Vec<String> = places.iter().map(|x| format!("{x:.2}")).collect();
-            let mut node = element::Text::new(letters)
-                .set("x", places.join(" "))
-                .set("y", format!("{:.2}", origin.y + first.pos.y))
-                .set("font-family", "Ubuntu, 'Noto Sans CJK SC', sans-serif")
-                // A line of text is a little higher than its letters' em.
-                .set("font-size", format!("{:.2}", first.font_height / 1.15));
-            color(&mut node, "fill", style.0);
-            group.append(node);
+            match &mut word {
+                Some((first, letters)) if first.goes_on(&written) => letters.push(glyph.chr),
+                _ => {
+                    finish(&mut group, word.take());
+                    word = Some((written, glyph.chr.to_string()));
+                }
+            }
         }
+        finish(&mut group, word);
+        byte += usize::from(row.ends_with_newline);
     }
     to.append(group);
+}
+
+/// How a letter is written, and where.
+struct Written {
+    ink: Color32,
+    font: FontId,
+    at: Pos2,
+}
+
+impl Written {
+    fn goes_on(&self, next: &Written) -> bool {
+        (self.ink, &self.font, self.at.y) == (next.ink, &next.font, next.at.y)
+    }
+}
+
+fn ink(text: &TextShape, row: &Row, glyph: &Glyph) -> Color32 {
+    let vertex = row.visuals.mesh.vertices.get(glyph.first_vertex as usize);
+    let laid = vertex.map(|vertex| vertex.color);
+    let laid = laid.filter(|color| *color != Color32::PLACEHOLDER);
+    let color = text.override_text_color.or(laid);
+    color
+        .unwrap_or(text.fallback_color)
+        .gamma_multiply(text.opacity_factor)
+}
+
+fn font_at(text: &TextShape, byte: usize) -> FontId {
+    let sections = &text.galley.job.sections;
+    let section = sections
+        .iter()
+        .rfind(|section| section.byte_range.start.0 <= byte);
+    section.map_or_else(FontId::default, |section| section.format.font_id.clone())
+}
+
+fn finish(group: &mut Group, word: Option<(Written, String)>) {
+    let Some((written, letters)) = word else {
+        return;
+    };
+    let family = match written.font.family {
+        FontFamily::Monospace => "Hack, 'Noto Sans CJK SC', monospace",
+        _ => "Ubuntu, 'Noto Sans CJK SC', sans-serif",
+    };
+    let mut node = element::Text::new(letters)
+        .set("x", format!("{:.2}", written.at.x))
+        .set("y", format!("{:.2}", written.at.y))
+        .set("font-family", family)
+        .set("font-size", written.font.size);
+    color(&mut node, "fill", written.ink);
+    group.append(node);
 }

@@ -1,12 +1,16 @@
 //! The window.
 
+mod times;
+
 use baichuan2_viz::{app::Viz, export, save, session::Session};
 use clap::Parser;
 use eframe::egui::{Context, Theme, Vec2, ViewportBuilder, vec2};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Instant,
 };
+use times::Timed;
 
 /// Show what the algorithms of Baichuan 2 do with a text: tokens, attention, positions, the residual stream
 #[derive(Parser)]
@@ -26,6 +30,9 @@ struct Arguments {
     /// Draw the window into a file (.svg or .png) and end, without a screen.
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
+    /// Tell, once the window is closed, how long it took to open, to answer keys, and to draw.
+    #[arg(long)]
+    times: bool,
     /// In the dark.
     #[arg(long, requires = "picture")]
     dark: bool,
@@ -76,6 +83,7 @@ fn picture(session: Option<Session>, file: &Path, dark: bool) -> Result<(), Stri
 }
 
 fn main() -> ExitCode {
+    let started = Instant::now();
     let arguments = Arguments::parse();
     let failed = |error: &dyn std::fmt::Display| {
         eprintln!("error: {error}");
@@ -102,7 +110,13 @@ fn main() -> ExitCode {
     let run = eframe::run_native(
         "baichuan2-viz",
         options,
-        Box::new(|creation| Ok(Box::new(Viz::new(creation, session)))),
+        Box::new(move |creation| {
+            let viz = Viz::new(creation, session);
+            Ok(match arguments.times {
+                true => Box::new(Timed::new(viz, started)),
+                false => Box::new(viz),
+            })
+        }),
     );
     match run {
         Ok(()) => ExitCode::SUCCESS,

@@ -200,8 +200,8 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Tokens looked at unless more are asked for: what a small model reads in a blink.
-    pub const MOST_TOKENS: usize = 2048;
+    /// Tokens looked at unless more are asked for: what a small model reads in about a second.
+    pub const MOST_TOKENS: usize = 4096;
 }
 
 impl Default for Wanted {

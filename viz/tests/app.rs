@@ -54,7 +54,8 @@ fn it_opens_with_a_model_a_text_and_a_map() {
     assert_eq!(tokens(&harness).len(), 14);
     harness.get_by_label("Attention, layer 5, head 0");
     harness.get_by_label_contains("14 tokens read");
-    assert!(harness.query_by_label_contains("embedded:rope").is_some());
+    let analysis = harness.state().analysis().unwrap();
+    assert_eq!(analysis.model.source.to_string(), "embedded:rope");
 }
 
 /// Catches: a text that is shown but not read; an older answer over a newer one; an empty text that ends the program.

@@ -68,11 +68,19 @@ fn the_window_opens_hears_and_remembers() {
         .spawn()
         .expect("the window starts");
     let mut window = Running(window);
-    let id = xdotool(
+    // There is no window manager to give it the keyboard.
+    xdotool(
         &display,
-        &["search", "--sync", "--onlyvisible", "--name", "^baichuan2$"],
+        &[
+            "search",
+            "--sync",
+            "--onlyvisible",
+            "--name",
+            "^baichuan2$",
+            "windowfocus",
+            "--sync",
+        ],
     );
-    let id = id.lines().next().expect("a window").to_owned();
     let pause = || thread::sleep(Duration::from_millis(700));
     pause();
     // The second view of the list, by mouse; up one layer, into the text, and out, by keyboard.
@@ -90,7 +98,7 @@ fn the_window_opens_hears_and_remembers() {
     pause();
     xdotool(&display, &["key", "Escape"]);
     pause();
-    xdotool(&display, &["windowquit", &id]);
+    xdotool(&display, &["key", "ctrl+q"]);
     let patience = Instant::now();
     let ended = loop {
         if let Some(status) = window.0.try_wait().unwrap() {
