@@ -371,7 +371,7 @@ fn color(node: &mut impl Node, name: &str, color: Color32) {
     }
 }
 
-/// A text, each word of one colour an element of its own, where the layout put it.
+/// A text, each word of one colour and one alphabet an element of its own, where the layout put it.
 fn write_text(to: &mut Group, text: &TextShape) {
     let mut group = Group::new();
     if text.angle != 0.0 {
@@ -396,7 +396,11 @@ fn write_text(to: &mut Group, text: &TextShape) {
                 continue;
             }
             match &mut word {
-                Some((first, letters)) if first.goes_on(&written) => letters.push(glyph.chr),
+                Some((first, letters))
+                    if first.goes_on(&written) && letters.is_ascii() == glyph.chr.is_ascii() =>
+                {
+                    letters.push(glyph.chr);
+                }
                 _ => {
                     finish(&mut group, word.take());
                     word = Some((written, glyph.chr.to_string()));
