@@ -7,12 +7,14 @@ mod threads;
 mod together;
 
 use super::Scene;
-use crate::session::AttentionForm;
+use crate::{language::Language, session::AttentionForm};
 use baichuan2::{
     picture::{Colors, Scale},
     probe::Head,
 };
-use eframe::egui::{Align, ComboBox, DragValue, Layout, Panel, Ui};
+use eframe::egui::{
+    Align, Color32, ComboBox, DragValue, Layout, Panel, Rect, Role, Sense, Ui, WidgetInfo, vec2,
+};
 
 /// The controls, one of the forms, and beside it the weight that is chosen, taken apart.
 pub fn show(ui: &mut Ui, scene: &mut Scene) {
@@ -87,10 +89,34 @@ fn shades(ui: &mut Ui, scene: &mut Scene) {
         .response
         .accessible_name(language.tr("Colours"))
         .on_hover_text(language.tr("Colours"));
+    legend(ui, session.scale, session.colors, language);
     ui.checkbox(&mut session.hide_first, language.tr("without the first token"))
         .on_hover_text(language.tr(
             "A head with nothing to do looks at the first token, so brightly that the rest cannot be seen",
         ));
+}
+
+/// Which shade is which weight.
+fn legend(ui: &mut Ui, scale: Scale, colors: Colors, language: Language) {
+    let [least, _, most] = scale.ticks();
+    ui.weak(least);
+    let (rect, bar) = ui.allocate_exact_size(vec2(64.0, 10.0), Sense::hover());
+    const STEPS: usize = 64;
+    for i in 0..STEPS {
+        let [r, g, b] = colors.rgb(i as f32 / (STEPS - 1) as f32).expect("a number");
+        let x = |i: usize| rect.left() + rect.width() * i as f32 / STEPS as f32;
+        let part = Rect::from_x_y_ranges(x(i)..=x(i + 1), rect.y_range());
+        ui.painter()
+            .rect_filled(part, 0.0, Color32::from_rgb(r, g, b));
+    }
+    let meaning = language.tr(match scale {
+        Scale::Linear => "the weight itself",
+        Scale::Log => "the weight, from 0.0001 to 1 by its logarithm",
+        Scale::Row => "the weight ÷ the largest of its row, of what is in view",
+    });
+    bar.widget_info(|| WidgetInfo::labeled(Role::Image, true, &meaning));
+    bar.on_hover_text(meaning.as_ref());
+    ui.weak(most);
 }
 
 /// Chooses a layer and a head, and switches the head off.
