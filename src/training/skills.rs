@@ -111,7 +111,8 @@ pub enum SkillError {
 /// Which share of the probes a decoder answers, every token of the answer being its likeliest.
 ///
 /// The answer's tokens are compared with the decoder's choices in a single pass over prompt and answer: greedy decoding would choose the same up to the
-/// first mistake, and one mistake is enough.
+/// first mistake, and one mistake is enough. Where an answer ends a line, the end of the text ends it as well: which of the two comes, nothing in a single
+/// line says.
 ///
 /// # Errors
 /// See [`SkillError`].
@@ -123,6 +124,10 @@ pub fn accuracy<M: LinearMap<f32> + Clone>(
     if probes.is_empty() {
         return Err(SkillError::NoProbes);
     }
+    let line_end = match tokenizer.encode("\n")[..] {
+        [id] => Some(id),
+        _ => None,
+    };
     let mut right = 0;
     for probe in probes {
         let (ids, answer_at) = cut(tokenizer, probe)?;
@@ -130,7 +135,10 @@ pub fn accuracy<M: LinearMap<f32> + Clone>(
         let logits = decoder.forward(given, &mut decoder.new_cache_of(ids.len()), None)?;
         let wanted = given.iter().skip(1).chain([&last]);
         let mut answer = logits.rows().into_iter().zip(wanted).skip(answer_at - 1);
-        right += usize::from(answer.all(|(logits, &id)| likeliest(logits) == id as usize));
+        right += usize::from(answer.all(|(logits, &id)| {
+            let chosen = likeliest(logits);
+            chosen == id || (Some(id) == line_end && Some(chosen) == tokenizer.eos())
+        }));
     }
     Ok(right as f64 / probes.len() as f64)
 }
@@ -151,12 +159,12 @@ pub fn cut(tokenizer: &Tokenizer, probe: &Item) -> Result<(Vec<u32>, usize), Ski
     Ok((ids, prompt.len()))
 }
 
-fn likeliest(logits: ndarray::ArrayView1<f32>) -> usize {
+fn likeliest(logits: ndarray::ArrayView1<f32>) -> u32 {
     let larger = |best: (usize, f32), (id, &logit): (usize, &f32)| {
         if logit > best.1 { (id, logit) } else { best }
     };
     let start = (0, f32::NEG_INFINITY);
-    logits.iter().enumerate().fold(start, larger).0
+    logits.iter().enumerate().fold(start, larger).0 as u32
 }
 
 #[cfg(test)]
@@ -173,10 +181,10 @@ mod tests {
         byte_tokenizer(&["ab"])
     }
 
-    /// After each token comes the next: `x` after `w`. All it knows is in the head; the layer adds nothing.
-    struct Next;
+    /// Which token comes (the first) after which (the second). All it knows is in the head; the layer adds nothing.
+    struct Comes(fn(usize, usize) -> bool);
 
-    impl ParameterSource<f32> for Next {
+    impl ParameterSource<f32> for Comes {
         type Matrix = Array2<f32>;
         type Error = Error;
 
@@ -184,7 +192,7 @@ mod tests {
             let shape = (parameter.shape[0], parameter.shape[1]);
             Ok(match parameter.name.as_str() {
                 "model.embed_tokens.weight" => Array2::eye(shape.0),
-                "lm_head.weight" => Array2::from_shape_fn(shape, |(i, j)| f32::from(i == j + 1)),
+                "lm_head.weight" => Array2::from_shape_fn(shape, |(i, j)| f32::from(self.0(i, j))),
                 _ => Array2::zeros(shape),
             })
         }
@@ -194,7 +202,12 @@ mod tests {
         }
     }
 
+    /// After each token comes the next: `x` after `w`.
     fn next() -> DTransformer<f32, Array2<f32>> {
+        decoder(|i, j| i == j + 1)
+    }
+
+    fn decoder(comes: fn(usize, usize) -> bool) -> DTransformer<f32, Array2<f32>> {
         let config = Config {
             vocab_size: 260,
             hidden_size: 260,
@@ -210,7 +223,7 @@ mod tests {
             tie_word_embeddings: false,
             packed_qkv: false,
         };
-        DTransformer::new(config, &mut Next).unwrap()
+        DTransformer::new(config, &mut Comes(comes)).unwrap()
     }
 
     fn item(prompt: &str, answer: &str) -> Item {
@@ -242,6 +255,19 @@ mod tests {
             accuracy(&decoder, &tokenizer, &[]),
             Err(SkillError::NoProbes)
         );
+    }
+
+    /// Catches: an answer that is right, called wrong because the text ends where another line could begin; the end of the text taken for anything else.
+    #[test]
+    fn the_end_of_the_text_ends_a_line() {
+        let tokenizer = bytes();
+        let end = tokenizer.eos().unwrap();
+        assert_eq!(end, 2);
+        let decoder = decoder(|i, _| i == 2);
+        let share = |answer| accuracy(&decoder, &tokenizer, &[item("w", answer)]);
+        assert_eq!(share("\n"), Ok(1.0));
+        assert_eq!(share("x"), Ok(0.0));
+        assert_eq!(share("x\n"), Ok(0.0));
     }
 
     /// Catches: giving half a token away, or asking for what was given.
