@@ -365,9 +365,16 @@ fn scores(ui: &mut Ui, scene: &Scene, met: &Met, step: usize) {
         let (before, now) = (&met.states[step - 1], &met.states[step]);
         let x = chart.x(now.keys.start);
         let text = format!("×{}", number(now.fade));
-        let y = (chart.y(before.max) + chart.y(now.max)) / 2.0;
+        let (low, high) = (chart.y(before.max), chart.y(now.max));
         let font = FontId::proportional(12.0);
         let label = painter.layout_no_wrap(text, font, strong);
+        // Between the two lines, or above them, or below.
+        let room = label.size().y + 8.0;
+        let y = match low - high > room {
+            true => (low + high) / 2.0,
+            false if high - chart.rect.top() > room => high - room / 2.0 - 1.0,
+            false => low + room / 2.0 + 1.0,
+        };
         let tile = Rect::from_min_size(
             pos2(x - label.size().x - 8.0, y - label.size().y / 2.0),
             label.size(),

@@ -318,7 +318,7 @@ fn tree(
             x
         }))
         .collect();
-    let size = vec2(x + 4.0, levels * LEVEL + LEAF + 8.0);
+    let size = vec2(x + 4.0, levels * LEVEL + LEAF + 14.0);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
     let done = &merges[..step];
     let symbols = replay.symbols_after(leaves, done);
@@ -419,8 +419,8 @@ fn tree(
         if newest {
             let rank = scene.format("rank {0}", &[&node.merge.rank]);
             painter.text(
-                tile.right_center() + vec2(4.0, 0.0),
-                Align2::LEFT_CENTER,
+                tile.center_top() - vec2(0.0, 1.0),
+                Align2::CENTER_BOTTOM,
                 rank,
                 FontId::proportional(11.0),
                 ink,

@@ -165,6 +165,7 @@ fn plot<'a>(id: &str, scene: &Scene) -> Plot<'a> {
         .allow_scroll(false)
         .allow_drag(false)
         .allow_boxed_zoom(false)
+        .grid_spacing(4.0..=40.0)
         .x_axis_label(distance.clone())
         .label_formatter(move |at| match at {
             HoverPosition::NearDataPoint {
@@ -288,7 +289,10 @@ fn rotation(ui: &mut Ui, scene: &mut Scene, pair: &Pair, base: f64, own: bool) {
 }
 
 fn plane_name(i: usize, theta: f64) -> String {
-    format!("{i}: θ = {theta:.3}")
+    match theta < 0.001 {
+        true => format!("{i}: θ = {theta:.1e}"),
+        false => format!("{i}: θ = {theta:.3}"),
+    }
 }
 
 fn mark_names(scene: &Scene) -> [String; 2] {
@@ -449,7 +453,7 @@ fn arrow_to(painter: &egui::Painter, from: Pos2, arrow: Vec2, color: Color32) {
 fn bias(ui: &mut Ui, scene: &mut Scene, pair: &Pair, own: bool) {
     heading(ui, scene, "ALiBi", own);
     ui.weak(scene.tr(
-        "Each head takes its slope m times the distance from the score: q·k/√d + m (j − i), steep heads look near, flat ones far (src/alibi.rs).",
+        "Each head takes its slope m times the distance from the score, q·k/√d + m·(j−i): steep heads look near, flat ones far (src/alibi.rs).",
     ));
     let slopes = alibi::slopes(scene.analysis.heads());
     let slope = slopes[pair.head];
