@@ -20,7 +20,8 @@
 //! | DTransformer | [`dtransformer`] | Phuong and Hutter 2022, arXiv 2207.09238 |
 //!
 //! Around them: [`tensor`] (what all stand on), [`checkpoint`] (Hugging Face folders), [`generation`] (sampling, chat), [`probe`] (seeing inside a pass, and changing it),
-//! [`attention::map`] (attention maps at any size), [`heads`] (what each head looks at), [`training`] (loss, gradients, optimizer) and [`verification`].
+//! [`attention::map`] (attention maps at any size), [`heads`] (what each head looks at), [`attribution`] (what each block adds to a logit),
+//! [`training`] (loss, gradients, optimizer) and [`verification`].
 //!
 //! # Tokens are rows
 //!
@@ -50,6 +51,7 @@
 
 pub mod alibi;
 pub mod attention;
+pub mod attribution;
 pub mod bpe;
 pub mod checkpoint;
 pub mod dtransformer;

@@ -60,12 +60,17 @@ impl<A: NdFloat> RmsNorm<A> {
     pub fn forward(&self, x: ArrayView2<A>) -> Array2<A> {
         let mut y = x.to_owned();
         for mut token in y.rows_mut() {
-            let rms = (mean_square(token.view()) + self.eps).sqrt();
+            let rms = self.rms(token.view());
             Zip::from(&mut token)
                 .and(&self.gamma)
                 .for_each(|y, &gamma| *y = *y / rms * gamma);
         }
         y
+    }
+
+    /// What one token is divided by, $\mathrm{RMS}(x)$. `x: [d]`.
+    pub fn rms(&self, x: ArrayView1<A>) -> A {
+        (mean_square(x) + self.eps).sqrt()
     }
 }
 

@@ -85,17 +85,62 @@ impl<A: NdFloat, M: LinearMap<A>> Unembedding<A, M> {
     /// # Panics
     /// Where `x` has another width than the matrix.
     pub fn logits(&self, x: ArrayView2<A>) -> Array2<A> {
+        self.logits_as(x, self.norm_head)
+    }
+
+    /// The [`logits`](Self::logits) as they would be with NormHead, or without it, whatever the model has: to see what it changes.
+    /// `x: [tokens, d_e]`, after the last norm. Returns `[tokens, N]`.
+    ///
+    /// ```
+    /// use baichuan2::unembedding::Unembedding;
+    /// use ndarray::array;
+    /// let head = Unembedding::new(array![[2.0, 0.0], [0.0, 1.0]], true);
+    /// let x = array![[1.0, 1.5]];
+    /// assert_eq!(head.logits_as(x.view(), true), head.logits(x.view()));
+    /// assert_eq!(head.logits_as(x.view(), false), array![[2.0, 1.5]]);
+    /// ```
+    ///
+    /// # Panics
+    /// Where `x` has another width than the matrix.
+    pub fn logits_as(&self, x: ArrayView2<A>, norm_head: bool) -> Array2<A> {
         let mut logits = self.weight.apply(x);
-        if self.norm_head {
-            logits *= self.inverse_norms.get_or_init(|| {
-                let shortest = A::from(1e-12).expect("1e-12 fits a float");
-                self.weight
-                    .row_norms()
-                    .mapv(|norm| norm.max(shortest).recip())
-            });
+        if norm_head {
+            logits *= self
+                .inverse_norms
+                .get_or_init(|| self.weight.row_norms().mapv(inverse));
         }
         logits
     }
+
+    /// The row $w_i$ whose product with a hidden state is the logit of token `i`: normalized, where NormHead is on. Returns `[d_e]`.
+    ///
+    /// ```
+    /// use baichuan2::unembedding::Unembedding;
+    /// use ndarray::array;
+    /// let w_u = array![[3.0, 4.0], [0.0, 1.0]];
+    /// assert_eq!(Unembedding::new(w_u.clone(), false).row(0), array![3.0, 4.0]);
+    /// let normalized: ndarray::Array1<f64> = Unembedding::new(w_u, true).row(0);
+    /// assert!((normalized.dot(&normalized) - 1.0).abs() < 1e-12);
+    /// ```
+    ///
+    /// # Panics
+    /// Where there is no such token.
+    pub fn row(&self, i: usize) -> Array1<A> {
+        let [_, d] = self.weight.out_in();
+        let mut row = Array1::zeros(d);
+        self.weight.copy_row(i, row.view_mut());
+        if self.norm_head {
+            let norm = row.dot(&row).sqrt();
+            row *= inverse(norm);
+        }
+        row
+    }
+}
+
+/// 1 / max(norm, 1e-12).
+fn inverse<A: NdFloat>(norm: A) -> A {
+    let shortest = A::from(1e-12).expect("1e-12 fits a float");
+    norm.max(shortest).recip()
 }
 
 #[cfg(test)]
@@ -128,6 +173,13 @@ mod tests {
             let shipped = Unembedding::new(w.clone(), true).logits(x.view());
             let formal = x.dot(&norm_head_formal(w.view()).t());
             prop_assert!(largest_difference(&shipped, &formal) < 1e-10);
+            for norm_head in [true, false] {
+                let head = Unembedding::new(w.clone(), norm_head);
+                prop_assert!(largest_difference(&head.logits_as(x.view(), true), &formal) < 1e-10);
+                prop_assert!(largest_difference(&head.logits_as(x.view(), false), &x.dot(&w.t())) < 1e-10);
+                let rows = Array2::from_shape_fn(w.dim(), |(i, j)| head.row(i)[j]);
+                prop_assert!(largest_difference(&x.dot(&rows.t()), &head.logits(x.view())) < 1e-10);
+            }
         }
 
         /// Catches: dividing by the square of the norm, or normalizing the hidden state.

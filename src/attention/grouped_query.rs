@@ -282,6 +282,36 @@ impl<M> GroupedQueryAttention<M> {
         probe.pass_on(LayerSite::SelfAttn, &mut y);
         y
     }
+
+    /// What each head adds to the stream: its part of `concat: [tokens, H · head_dim]` through its columns of $W_o$. Returns `[H, tokens, D]`.
+    ///
+    /// The parts sum to what [`forward`](Self::forward) returns. They are one product, of $H$ times as many rows.
+    ///
+    /// # Panics
+    /// Where `concat` has another width.
+    pub fn head_outputs<A: NdFloat>(&self, concat: ArrayView2<A>) -> Array3<A>
+    where
+        M: LinearMap<A>,
+    {
+        let (tokens, width) = concat.dim();
+        assert_eq!(
+            width,
+            self.heads * self.head_dim,
+            "concat: [tokens, H · head_dim]"
+        );
+        let mut alone = Array3::zeros((self.heads, tokens, width));
+        for (head, mut alone) in alone.outer_iter_mut().enumerate() {
+            let columns = s![.., head * self.head_dim..(head + 1) * self.head_dim];
+            alone.slice_mut(columns).assign(&concat.slice(columns));
+        }
+        let rows = alone
+            .into_shape_with_order((self.heads * tokens, width))
+            .expect("heads one below the other");
+        let outputs = self.output.apply(rows.view());
+        let shape = (self.heads, tokens, outputs.ncols());
+        let outputs = outputs.to_shape(shape).expect("as many numbers");
+        outputs.into_owned()
+    }
 }
 
 /// Scores as the shipped evaluation code has them: ALiBi's bias as $m_h j$, and the lowest finite number where a key is hidden.

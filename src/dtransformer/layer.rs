@@ -59,6 +59,11 @@ impl<A: NdFloat, M: LinearMap<A>> Layer<A, M> {
         })
     }
 
+    /// Its attention.
+    pub fn self_attn(&self) -> &GroupedQueryAttention<M> {
+        &self.self_attn
+    }
+
     /// Takes the stream `x: [tokens, d]` through the layer, in place.
     pub fn forward(
         &self,

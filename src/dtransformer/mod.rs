@@ -106,6 +106,16 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
         &self.config
     }
 
+    /// Its layers, the first one first.
+    pub fn layers(&self) -> &[Layer<A, M>] {
+        &self.layers
+    }
+
+    /// The norm before the logits.
+    pub fn norm(&self) -> &RmsNorm<A> {
+        &self.norm
+    }
+
     /// The map from the stream to logits.
     pub fn unembedding(&self) -> &Unembedding<A, M> {
         &self.unembedding
@@ -274,7 +284,20 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
         }
     }
 
-    /// Logits of a stream that was seen after some layer, as if that layer were the last: the logit lens. `x: [tokens, d]`.
+    /// Logits of a stream that was seen after some layer, as if that layer were the last: the logit lens. `x: [tokens, d]`. Returns `[tokens, vocab]`.
+    ///
+    /// ```
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/tiny7b");
+    /// use baichuan2::{checkpoint::Checkpoint, probe::{LayerSite, Site, Trace}};
+    ///
+    /// let decoder = Checkpoint::open(folder)?.decoder()?;
+    /// let mut trace = Trace::of(|site| matches!(site, Site::Layer(_, LayerSite::Out)));
+    /// decoder.forward(&[126, 301, 282], &mut decoder.new_cache(), Some(&mut trace))?;
+    /// for out in trace.values.into_values() {
+    ///     assert_eq!(decoder.logit_lens(out.view().into_dimensionality()?).dim(), (3, 320));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn logit_lens(&self, x: ArrayView2<A>) -> Array2<A> {
         self.unembedding.logits(self.norm.forward(x).view())
     }

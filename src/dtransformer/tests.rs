@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    attribution::{self, Attribution},
     probe::{Head, LayerSite, Trace, Without},
     testing::largest_difference,
 };
@@ -347,6 +348,93 @@ proptest! {
         let rest = m.decoder.forward(&m.ids[cut..], &mut cache, Some(&mut stop)).unwrap();
         prop_assert!(largest_difference(&rest, &whole.slice(s![cut.., ..]).to_owned()) < 1e-10);
     }
+}
+
+proptest! {
+    /// Catches: a norm that is not frozen, or frozen at another stream; γ or NormHead left out; a block counted twice or not; heads side by side in
+    /// another order, or through another head's columns.
+    #[test]
+    fn the_shares_of_a_logit_sum_to_it(m in model(), row in 0..9_usize, id in any::<u32>()) {
+        let c = m.decoder.config();
+        let (row, id) = (row % m.ids.len(), id % c.vocab_size as u32);
+        let mut trace = Trace::of(Attribution::<f64>::wants);
+        let logits = m.probed(&mut trace);
+        let shares = Attribution::of(&m.decoder, &trace, row, id).unwrap();
+        let logit = logits[[row, id as usize]];
+        prop_assert!((shares.logit - logit).abs() < 1e-9);
+        prop_assert_eq!((shares.self_attn.len(), shares.mlp.len()), (c.num_hidden_layers, c.num_hidden_layers));
+        prop_assert!((shares.embed + shares.self_attn.sum() + shares.mlp.sum() - logit).abs() < 1e-9);
+        for layer in 0..c.num_hidden_layers {
+            let heads = attribution::of_heads(&m.decoder, &trace, layer, row, id).unwrap();
+            prop_assert_eq!(heads.len(), c.num_attention_heads);
+            prop_assert!((heads.sum() - shares.self_attn[layer]).abs() < 1e-9);
+        }
+        // A head's share is what is missing of its layer's without it.
+        let head = row % c.num_attention_heads;
+        let alone = attribution::of_heads(&m.decoder, &trace, 0, row, id).unwrap()[head];
+        let last = seen(&trace, Site::Layer(c.num_hidden_layers - 1, LayerSite::Out));
+        let direction = attribution::direction(&m.decoder, last.row(row), id).unwrap();
+        let mut without = Trace::everything();
+        m.probed(&mut m.without([Head { layer: 0, head }]).then(&mut without));
+        let rest = seen(&without, Site::Layer(0, LayerSite::SelfAttn)).row(row).dot(&direction);
+        prop_assert!((shares.self_attn[0] - rest - alone).abs() < 1e-9);
+    }
+
+    /// Catches: parts of other heads; a transposed output map.
+    #[test]
+    fn the_parts_of_the_heads_sum_to_attention(m in model()) {
+        let mut trace = Trace::everything();
+        m.probed(&mut trace);
+        let c = m.decoder.config();
+        let (concat, whole) = (seen(&trace, Site::Layer(0, LayerSite::AttnConcat)), seen(&trace, Site::Layer(0, LayerSite::SelfAttn)));
+        let parts = m.decoder.layers()[0].self_attn().head_outputs(concat.view());
+        prop_assert_eq!(parts.dim(), (c.num_attention_heads, m.ids.len(), c.hidden_size));
+        prop_assert!(largest_difference(&parts.sum_axis(Axis(0)), &whole) < 1e-9);
+        let w_o = &m.parameters["model.layers.0.self_attn.o_proj.weight"];
+        for (head, part) in parts.outer_iter().enumerate() {
+            let columns = s![.., head * c.head_dim..(head + 1) * c.head_dim];
+            let expected = concat.slice(columns).dot(&w_o.slice(columns).t());
+            prop_assert!(largest_difference(&part.to_owned(), &expected) < 1e-9);
+        }
+    }
+}
+
+/// Catches: a panic, or shares of something else, where a trace or a token is not what it should be.
+#[test]
+fn what_cannot_be_attributed_is_an_error() {
+    let (decoder, _) = small(4);
+    let trace_of = |chosen: fn(Site) -> bool| {
+        let mut trace = Trace::of(chosen);
+        let ids = [1, 2, 3];
+        decoder
+            .forward(&ids, &mut decoder.new_cache(), Some(&mut trace))
+            .unwrap();
+        trace
+    };
+    let trace = trace_of(Attribution::<f64>::wants);
+    let error = |trace: &Trace<f64>, row, id| {
+        Attribution::of(&decoder, trace, row, id)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(error(&trace, 3, 0), "there is no token 3 in a pass of 3");
+    assert_eq!(
+        error(&trace, 0, 8),
+        "token id 8 is outside the vocabulary of 8 ids"
+    );
+    assert_eq!(
+        error(&trace_of(|site| site != Site::Embed), 0, 0),
+        "the trace has no embed, which the attribution is made of"
+    );
+    assert!(attribution::of_heads(&decoder, &trace, 1, 0, 0).is_err());
+    let mut other = trace_of(Attribution::<f64>::wants);
+    other
+        .values
+        .insert("embed".into(), ndarray::ArrayD::zeros(vec![3, 9]));
+    assert_eq!(
+        error(&other, 0, 0),
+        "embed: expected shape [3, 4], got [3, 9]"
+    );
 }
 
 /// Catches: a head that is not there taken for one that is, in another layer or row of columns.

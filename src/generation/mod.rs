@@ -5,5 +5,5 @@ pub mod filters;
 mod sampling;
 mod session;
 
-pub use sampling::{Sampler, Sampling, SamplingError};
+pub use sampling::{Sampler, Sampling, SamplingError, Stage};
 pub use session::{Error, Event, Finish, Options, Session};

@@ -2,9 +2,10 @@
 
 use super::filters;
 use crate::tensor::softmax_in_place;
-use ndarray::{ArrayView1, ArrayViewMut1};
+use ndarray::{Array1, ArrayView1, ArrayViewMut1};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::fmt;
 use thiserror::Error;
 
 /// How the next token is chosen.
@@ -93,17 +94,90 @@ impl Sampling {
 
     /// Passes logits through all filters, in the shipped order, and leaves the distribution to draw from.
     pub fn distribution(&self, mut logits: ArrayViewMut1<f32>, text: &[u32]) {
-        filters::repetition_penalty(logits.view_mut(), text, self.repetition_penalty);
-        filters::temperature(logits.view_mut(), self.temperature);
-        filters::top_k(logits.view_mut(), self.top_k);
-        filters::top_p(logits.view_mut(), self.top_p);
+        for stage in Stage::ALL {
+            self.pass(stage, logits.view_mut(), text);
+        }
         softmax_in_place(logits);
+    }
+
+    /// The distribution after each stage that `logits: [vocab]` pass, the last being what is drawn from. Greedy choice knows the first two stages alone.
+    ///
+    /// ```
+    /// use baichuan2::generation::{Sampling, Stage};
+    /// let sampling = Sampling { top_k: 2, ..Sampling::default() };
+    /// let logits = ndarray::array![1.0, 2.0, 3.0];
+    /// let stages = sampling.stages(logits.view(), &[2]);
+    /// assert_eq!(stages.iter().map(|(stage, _)| *stage).collect::<Vec<_>>(), Stage::ALL);
+    /// let (stage, after) = &stages[3];
+    /// assert_eq!((stage.to_string().as_str(), after[0]), ("top-k", 0.0));
+    /// ```
+    pub fn stages(&self, logits: ArrayView1<f32>, text: &[u32]) -> Vec<(Stage, Array1<f32>)> {
+        let mut logits = logits.to_owned();
+        let passed = if self.greedy { 2 } else { Stage::ALL.len() };
+        let after = |stage: &Stage| {
+            self.pass(*stage, logits.view_mut(), text);
+            let mut distribution = logits.clone();
+            softmax_in_place(distribution.view_mut());
+            (*stage, distribution)
+        };
+        Stage::ALL[..passed].iter().map(after).collect()
     }
 
     /// The likeliest token after the repetition penalty; of equals the first, as shipped.
     pub fn likeliest(&self, mut logits: ArrayViewMut1<f32>, text: &[u32]) -> u32 {
-        filters::repetition_penalty(logits.view_mut(), text, self.repetition_penalty);
+        self.pass(Stage::RepetitionPenalty, logits.view_mut(), text);
         argmax(logits.view())
+    }
+
+    /// What one stage does to logits.
+    fn pass(&self, stage: Stage, logits: ArrayViewMut1<f32>, text: &[u32]) {
+        match stage {
+            Stage::Model => {}
+            Stage::RepetitionPenalty => {
+                filters::repetition_penalty(logits, text, self.repetition_penalty);
+            }
+            Stage::Temperature => filters::temperature(logits, self.temperature),
+            Stage::TopK => filters::top_k(logits, self.top_k),
+            Stage::TopP => filters::top_p(logits, self.top_p),
+        }
+    }
+}
+
+/// A stage on the way from logits to the distribution that is drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// The logits as the model gives them.
+    Model,
+    /// After [`repetition_penalty`](filters::repetition_penalty).
+    RepetitionPenalty,
+    /// After [`temperature`](filters::temperature).
+    Temperature,
+    /// After [`top_k`](filters::top_k).
+    TopK,
+    /// After [`top_p`](filters::top_p).
+    TopP,
+}
+
+impl Stage {
+    /// All of them, in the shipped order.
+    pub const ALL: [Stage; 5] = [
+        Stage::Model,
+        Stage::RepetitionPenalty,
+        Stage::Temperature,
+        Stage::TopK,
+        Stage::TopP,
+    ];
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Stage::Model => "model",
+            Stage::RepetitionPenalty => "repetition penalty",
+            Stage::Temperature => "temperature",
+            Stage::TopK => "top-k",
+            Stage::TopP => "top-p",
+        })
     }
 }
 
@@ -259,5 +333,53 @@ mod tests {
             ..open
         };
         assert_eq!(kept(penalty_first, &[0]), [1]);
+    }
+
+    /// Catches: a stage shown under the name of the next; logits in place of a distribution; a last stage that is not what is drawn from; stages that a greedy
+    /// choice does not pass.
+    #[test]
+    fn the_stages_are_the_filters_one_by_one() {
+        let logits = array![0.4_f32, 0.3, 0.2, 0.1].ln();
+        let sampling = Sampling {
+            greedy: false,
+            repetition_penalty: 1.5,
+            temperature: 0.7,
+            top_k: 3,
+            top_p: 0.6,
+        };
+        let mut by_hand = logits.clone();
+        let mut expected = Vec::new();
+        let mut keep = |logits: &Array1<f32>| {
+            let mut p = logits.clone();
+            softmax_in_place(p.view_mut());
+            expected.push(p);
+        };
+        keep(&by_hand);
+        filters::repetition_penalty(by_hand.view_mut(), &[0, 3], 1.5);
+        keep(&by_hand);
+        filters::temperature(by_hand.view_mut(), 0.7);
+        keep(&by_hand);
+        filters::top_k(by_hand.view_mut(), 3);
+        keep(&by_hand);
+        filters::top_p(by_hand.view_mut(), 0.6);
+        keep(&by_hand);
+        let stages = sampling.stages(logits.view(), &[0, 3]);
+        let seen: Vec<_> = stages.iter().map(|(_, p)| p.clone()).collect();
+        assert_eq!(seen, expected);
+        assert!(
+            seen.windows(2).all(|two| two[0] != two[1]),
+            "each does something"
+        );
+        let mut drawn_from = logits.clone();
+        sampling.distribution(drawn_from.view_mut(), &[0, 3]);
+        assert_eq!(stages[4], (Stage::TopP, drawn_from));
+        let greedy = Sampling {
+            greedy: true,
+            ..sampling
+        };
+        let stages = greedy.stages(logits.view(), &[0, 3]);
+        assert_eq!(stages.len(), 2);
+        let likeliest = greedy.likeliest(logits.clone().view_mut(), &[0, 3]);
+        assert_eq!(argmax(stages[1].1.view()), likeliest);
     }
 }
