@@ -10,7 +10,7 @@ use eframe::egui::{
     Align2, ComboBox, FontId, Pos2, Rect, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind,
     Ui, WidgetInfo, pos2, vec2,
 };
-use std::{collections::HashMap, ops::Range};
+use std::{cmp::Ordering, collections::HashMap, ops::Range};
 
 /// All merges of a text, in their order, and the trees that they make.
 pub struct Replay {
@@ -268,7 +268,7 @@ fn list(ui: &mut Ui, scene: &mut Scene, replay: &Replay, merges: &[usize], step:
         .max_height(240.0)
         .auto_shrink([false, true]);
     // The list follows the steps, but may be looked through between them.
-    let seen = ui.id().with("seen");
+    let seen = ui.scope_id().with("seen");
     if ui.data(|data| data.get_temp(seen)) != Some((step, merges.len())) {
         ui.data_mut(|data| data.insert_temp(seen, (step, merges.len())));
         let row = height + ui.spacing().item_spacing.y;
@@ -278,9 +278,11 @@ fn list(ui: &mut Ui, scene: &mut Scene, replay: &Replay, merges: &[usize], step:
         for row in rows {
             let node = &replay.merges[merges[row]];
             let text = format!("{:>3}  {}", row + 1, replay.told(node));
-            let color = match row < step {
-                true => ui.visuals().text_color(),
-                false => ui.visuals().weak_text_color(),
+            let visuals = ui.visuals();
+            let color = match (row + 1).cmp(&step) {
+                Ordering::Less => visuals.text_color(),
+                Ordering::Equal => visuals.strong_text_color(),
+                Ordering::Greater => visuals.weak_text_color(),
             };
             let text = RichText::new(text).monospace().color(color);
             let response = ui.selectable_label(row + 1 == step, text);
