@@ -7,8 +7,8 @@ use baichuan2::{
     tensor::softmax,
 };
 use eframe::egui::{
-    self, Align2, Color32, DragValue, FontId, Mesh, Rect, Response, RichText, Role, ScrollArea,
-    Sense, Shape, Slider, Stroke, Ui, WidgetInfo, pos2, vec2,
+    self, Align, Align2, Color32, DragValue, FontId, Layout, Mesh, Rect, Response, RichText, Role,
+    ScrollArea, Sense, Shape, Slider, Stroke, Ui, WidgetInfo, pos2, vec2,
 };
 use egui_extras::{Column, TableBuilder};
 use ndarray::{Array1, Axis, s};
@@ -536,9 +536,12 @@ fn table(ui: &mut Ui, scene: &mut Scene, met: &Met, step: usize) {
         .vscroll(true)
         .max_scroll_height(340.0)
         .animate_scrolling(false)
-        .columns(Column::exact(40.0), 1)
-        .columns(Column::exact(64.0), 1)
-        .columns(Column::exact(54.0), 4);
+        .cell_layout(Layout::left_to_right(Align::Center))
+        .column(Column::exact(40.0))
+        .column(Column::exact(60.0))
+        .column(Column::exact(52.0))
+        .column(Column::exact(64.0))
+        .columns(Column::exact(52.0), 2);
     if moved {
         table = table.scroll_to_row(step, None);
     }

@@ -14,7 +14,7 @@ use eframe::egui::{
     ScrollArea, Sense, Slider, Stroke, StrokeKind, TextureHandle, TextureOptions, Ui, Vec2,
     WidgetInfo, pos2, vec2,
 };
-use egui_plot::{HoverPosition, Line, LineStyle, Plot, PlotPoints, Points, VLine};
+use egui_plot::{AxisHints, HoverPosition, Line, LineStyle, Plot, PlotPoints, Points, VLine};
 use ndarray::{Array1, Array2, Axis};
 
 /// A query and a key, and how far apart they are put.
@@ -165,8 +165,11 @@ fn plot<'a>(id: &str, scene: &Scene) -> Plot<'a> {
         .allow_scroll(false)
         .allow_drag(false)
         .allow_boxed_zoom(false)
-        .grid_spacing(4.0..=40.0)
-        .x_axis_label(distance.clone())
+        .custom_x_axes(vec![
+            AxisHints::new_x()
+                .label(distance.clone())
+                .label_spacing(10.0..=30.0),
+        ])
         .label_formatter(move |at| match at {
             HoverPosition::NearDataPoint {
                 plot_name,
