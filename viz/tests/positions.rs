@@ -63,7 +63,9 @@ fn the_score_where_they_stand_is_the_models() {
 #[test]
 fn moving_apart_turns_the_query() {
     let mut harness = show(positions(Rope, 2, 1, 6, 2));
-    harness.get_by_label("Distance").set_value_accesskit(37.0);
+    harness
+        .get_by_role_and_label(Role::Slider, "Distance")
+        .set_value_accesskit(37.0);
     harness.run();
     assert_eq!(harness.state().session.positions.distance, Some(37));
     let analysis = harness.state().analysis.clone();

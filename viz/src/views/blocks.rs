@@ -7,9 +7,10 @@ use baichuan2::{
     tensor::softmax,
 };
 use eframe::egui::{
-    self, Align2, Color32, DragValue, FontId, Grid, Mesh, Rect, Response, RichText, Role,
+    self, Align, Align2, Color32, DragValue, FontId, Layout, Mesh, Rect, Response, RichText, Role,
     ScrollArea, Sense, Shape, Slider, Stroke, Ui, WidgetInfo, pos2, vec2,
 };
+use egui_extras::{Column, TableBuilder};
 use ndarray::{Array1, Axis, s};
 use std::ops::Range;
 
@@ -21,6 +22,8 @@ struct Met {
     weights: Array1<f32>,
     /// The output of attention at once.
     output: Array1<f32>,
+    /// The smallest and largest output of all states.
+    outputs: [f32; 2],
     /// What is kept before the first block, and after each.
     states: Vec<State>,
 }
@@ -38,8 +41,6 @@ struct State {
     weighted: Array1<f32>,
     /// $o / \ell$.
     output: Array1<f32>,
-    /// The softmax of the keys met so far.
-    weights: Array1<f32>,
 }
 
 impl Met {
@@ -55,17 +56,13 @@ impl Met {
         let bias = analysis.model.decoder.config().bias(head, query);
         let whole = attend(q, k, v, &bias);
         let mut running = Running::new(1, v.ncols());
-        let state = |keys: Range<usize>, before: f32, running: &Running<f32>| {
-            let met = whole.scores.slice(s![.., ..keys.end]);
-            State {
-                max: running.max[0],
-                fade: fade(before, running.max[0]),
-                sum: running.sum[0],
-                weighted: running.weighted.row(0).to_owned(),
-                output: running.clone().output().remove_axis(Axis(0)),
-                weights: softmax(met).remove_axis(Axis(0)),
-                keys,
-            }
+        let state = |keys: Range<usize>, before: f32, running: &Running<f32>| State {
+            max: running.max[0],
+            fade: fade(before, running.max[0]),
+            sum: running.sum[0],
+            weighted: running.weighted.row(0).to_owned(),
+            output: running.clone().output().remove_axis(Axis(0)),
+            keys,
         };
         let mut states = vec![state(0..0, f32::NEG_INFINITY, &running)];
         for start in (0..=query).step_by(size.max(1)) {
@@ -75,12 +72,21 @@ impl Met {
             running.meet(scores, v.slice(s![keys.clone(), ..]));
             states.push(state(keys, before, &running));
         }
+        let outputs = states.iter().flat_map(|state| &state.output);
+        let outputs = extent(outputs.chain(&whole.output), 0.0);
         Some(Met {
+            outputs,
             scores: whole.scores.row(0).to_owned(),
             weights: whole.weights.row(0).to_owned(),
             output: whole.output.row(0).to_owned(),
             states,
         })
+    }
+
+    /// The softmax of the keys that were met up to a state.
+    fn weights_at(&self, state: &State) -> Array1<f32> {
+        let met = self.scores.slice(s![..state.keys.end]);
+        softmax(met.insert_axis(Axis(0))).remove_axis(Axis(0))
     }
 
     /// The largest difference to the output at once.
@@ -365,9 +371,16 @@ fn scores(ui: &mut Ui, scene: &Scene, met: &Met, step: usize) {
         let (before, now) = (&met.states[step - 1], &met.states[step]);
         let x = chart.x(now.keys.start);
         let text = format!("×{}", number(now.fade));
-        let y = (chart.y(before.max) + chart.y(now.max)) / 2.0;
+        let (low, high) = (chart.y(before.max), chart.y(now.max));
         let font = FontId::proportional(12.0);
         let label = painter.layout_no_wrap(text, font, strong);
+        // Between the two lines, or above them, or below.
+        let room = label.size().y + 8.0;
+        let y = match low - high > room {
+            true => (low + high) / 2.0,
+            false if high - chart.rect.top() > room => high - room / 2.0 - 1.0,
+            false => low + room / 2.0 + 1.0,
+        };
         let tile = Rect::from_min_size(
             pos2(x - label.size().x - 8.0, y - label.size().y / 2.0),
             label.size(),
@@ -442,18 +455,18 @@ fn hover(ui: &Ui, scene: &Scene, chart: Chart, key: usize, rows: &[(String, Opti
 /// The weights of what is met so far, and those of all at once.
 fn weights(ui: &mut Ui, scene: &Scene, met: &Met, step: usize) {
     let title = scene.tr("weights so far, e^(s−m)/ℓ; the ticks are the full softmax");
-    let state = &met.states[step];
-    let most = extent(state.weights.iter().chain(&met.weights), 0.0)[1];
+    let so_far = met.weights_at(&met.states[step]);
+    let most = extent(so_far.iter().chain(&met.weights), 0.0)[1];
     let chart = Chart::new(ui, &title, 100.0, [0.0, most], met.weights.len());
     named(
         &chart.response,
         &scene.format(
             "Weights of {0} of {1} keys, beside the full softmax",
-            &[&state.weights.len(), &met.weights.len()],
+            &[&so_far.len(), &met.weights.len()],
         ),
     );
     let block_of = |key: usize| met.states.partition_point(|state| state.keys.end <= key);
-    let bars = state.weights.iter().enumerate();
+    let bars = so_far.iter().enumerate();
     mesh(
         ui,
         bars.map(|(key, &weight)| (chart.bar(key, 0.0, weight), theme::head(block_of(key) - 1))),
@@ -465,12 +478,11 @@ fn weights(ui: &mut Ui, scene: &Scene, met: &Met, step: usize) {
         ticks.map(|(key, &weight)| (chart.tick(key, weight, 2.0), strong)),
     );
     if let Some(key) = chart.pointed() {
-        let so_far = state.weights.get(key).copied();
         let mut rows = vec![(
             scene.tr("full softmax").into_owned(),
             Some(met.weights[key]),
         )];
-        match so_far {
+        match so_far.get(key).copied() {
             Some(weight) => rows.insert(0, (scene.tr("so far").into_owned(), Some(weight))),
             None => rows.insert(0, (scene.tr("not met yet").into_owned(), None)),
         }
@@ -482,9 +494,7 @@ fn weights(ui: &mut Ui, scene: &Scene, met: &Met, step: usize) {
 fn output(ui: &mut Ui, scene: &Scene, met: &Met, step: usize) {
     let title = scene.tr("output so far, o/ℓ, by dimension; the ticks are attention at once");
     let state = &met.states[step];
-    let all = met.states.iter().flat_map(|state| &state.output);
-    let range = extent(all.chain(&met.output), 0.0);
-    let chart = Chart::new(ui, &title, 100.0, range, met.output.len());
+    let chart = Chart::new(ui, &title, 100.0, met.outputs, met.output.len());
     named(
         &chart.response,
         &scene.format(
@@ -517,49 +527,67 @@ fn output(ui: &mut Ui, scene: &Scene, met: &Met, step: usize) {
 
 /// What is kept after each block. A click goes there.
 fn table(ui: &mut Ui, scene: &mut Scene, met: &Met, step: usize) {
-    let most = ui.available_height().max(320.0);
-    ScrollArea::vertical()
-        .id_salt("blocks table")
-        .max_height(most)
-        .auto_shrink([false, true])
-        .show(ui, |ui| {
-            Grid::new("blocks")
-                .num_columns(6)
-                .striped(true)
-                .spacing([10.0, 3.0])
-                .show(ui, |ui| {
-                    for name in ["block", "keys", "m", "e^(m−m′)", "ℓ", "o₀"] {
-                        ui.strong(scene.tr(name));
-                    }
-                    ui.end_row();
-                    for (block, state) in met.states.iter().enumerate() {
-                        let name = block.to_string();
-                        let row = ui
-                            .selectable_label(block == step, name)
-                            .accessible_name(scene.format("After block {0}", &[&block]));
-                        if row.clicked() {
-                            scene.session.blocks.step =
-                                (block + 1 < met.states.len()).then_some(block);
-                        }
-                        let keys = match state.keys.len() {
-                            0 => "–".to_owned(),
-                            1 => state.keys.start.to_string(),
-                            _ => format!("{}–{}", state.keys.start, state.keys.end - 1),
-                        };
-                        let o = state.weighted.first().copied().unwrap_or(0.0);
-                        // Before the first block there is nothing to multiply.
-                        let fade = if block < 2 {
-                            "–".to_owned()
-                        } else {
-                            number(state.fade)
-                        };
-                        for text in [keys, number(state.max), fade, number(state.sum), number(o)] {
-                            let text = RichText::new(text).monospace().size(12.0);
-                            ui.label(if block > step { text.weak() } else { text });
-                        }
-                        ui.end_row();
+    let seen = ui.scope_id().with("seen");
+    let moved = ui.data(|data| data.get_temp(seen)) != Some(step);
+    ui.data_mut(|data| data.insert_temp(seen, step));
+    let mut table = TableBuilder::new(ui)
+        .id_salt("blocks")
+        .striped(true)
+        .vscroll(true)
+        .max_scroll_height(340.0)
+        .animate_scrolling(false)
+        .cell_layout(Layout::left_to_right(Align::Center))
+        .column(Column::exact(40.0))
+        .column(Column::exact(60.0))
+        .column(Column::exact(52.0))
+        .column(Column::exact(64.0))
+        .columns(Column::exact(52.0), 2);
+    if moved {
+        table = table.scroll_to_row(step, None);
+    }
+    table
+        .header(20.0, |mut header| {
+            for name in ["block", "keys", "m", "e^(m−m′)", "ℓ", "o₀"] {
+                header.col(|ui| {
+                    ui.strong(scene.tr(name));
+                });
+            }
+        })
+        .body(|body| {
+            body.rows(20.0, met.states.len(), |mut row| {
+                let block = row.index();
+                row.col(|ui| {
+                    let cell = ui
+                        .selectable_label(block == step, block.to_string())
+                        .accessible_name(scene.format("After block {0}", &[&block]));
+                    if cell.clicked() {
+                        let last = met.states.len() - 1;
+                        scene.session.blocks.step = (block < last).then_some(block);
                     }
                 });
-            ui.weak(scene.tr("o₀: the first dimension of o; hover the pictures for all."));
+                for text in cells(block, &met.states[block]) {
+                    row.col(|ui| {
+                        let text = RichText::new(text).monospace().size(12.0);
+                        ui.label(if block > step { text.weak() } else { text });
+                    });
+                }
+            });
         });
+    ui.weak(scene.tr("o₀: the first dimension of o; hover the pictures for all."));
+}
+
+/// What the table says of a block, but its number.
+fn cells(block: usize, state: &State) -> [String; 5] {
+    let keys = match state.keys.len() {
+        0 => "–".to_owned(),
+        1 => state.keys.start.to_string(),
+        _ => format!("{}–{}", state.keys.start, state.keys.end - 1),
+    };
+    // Before the first block there is nothing to multiply.
+    let fade = match block < 2 {
+        true => "–".to_owned(),
+        false => number(state.fade),
+    };
+    let o = state.weighted.first().copied().unwrap_or(0.0);
+    [keys, number(state.max), fade, number(state.sum), number(o)]
 }

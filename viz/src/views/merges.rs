@@ -10,7 +10,7 @@ use eframe::egui::{
     Align2, ComboBox, FontId, Pos2, Rect, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind,
     Ui, WidgetInfo, pos2, vec2,
 };
-use std::{collections::HashMap, ops::Range};
+use std::{cmp::Ordering, collections::HashMap, ops::Range};
 
 /// All merges of a text, in their order, and the trees that they make.
 pub struct Replay {
@@ -278,9 +278,11 @@ fn list(ui: &mut Ui, scene: &mut Scene, replay: &Replay, merges: &[usize], step:
         for row in rows {
             let node = &replay.merges[merges[row]];
             let text = format!("{:>3}  {}", row + 1, replay.told(node));
-            let color = match row < step {
-                true => ui.visuals().text_color(),
-                false => ui.visuals().weak_text_color(),
+            let visuals = ui.visuals();
+            let color = match (row + 1).cmp(&step) {
+                Ordering::Less => visuals.text_color(),
+                Ordering::Equal => visuals.strong_text_color(),
+                Ordering::Greater => visuals.weak_text_color(),
             };
             let text = RichText::new(text).monospace().color(color);
             let response = ui.selectable_label(row + 1 == step, text);
@@ -318,7 +320,7 @@ fn tree(
             x
         }))
         .collect();
-    let size = vec2(x + 4.0, levels * LEVEL + LEAF + 8.0);
+    let size = vec2(x + 4.0, levels * LEVEL + LEAF + 14.0);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
     let done = &merges[..step];
     let symbols = replay.symbols_after(leaves, done);
@@ -419,8 +421,8 @@ fn tree(
         if newest {
             let rank = scene.format("rank {0}", &[&node.merge.rank]);
             painter.text(
-                tile.right_center() + vec2(4.0, 0.0),
-                Align2::LEFT_CENTER,
+                tile.center_top() - vec2(0.0, 1.0),
+                Align2::CENTER_BOTTOM,
                 rank,
                 FontId::proportional(11.0),
                 ink,

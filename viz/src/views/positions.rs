@@ -14,7 +14,7 @@ use eframe::egui::{
     ScrollArea, Sense, Slider, Stroke, StrokeKind, TextureHandle, TextureOptions, Ui, Vec2,
     WidgetInfo, pos2, vec2,
 };
-use egui_plot::{HoverPosition, Line, LineStyle, Plot, PlotPoints, Points, VLine};
+use egui_plot::{AxisHints, HoverPosition, Line, LineStyle, Plot, PlotPoints, Points, VLine};
 use ndarray::{Array1, Array2, Axis};
 
 /// A query and a key, and how far apart they are put.
@@ -165,7 +165,11 @@ fn plot<'a>(id: &str, scene: &Scene) -> Plot<'a> {
         .allow_scroll(false)
         .allow_drag(false)
         .allow_boxed_zoom(false)
-        .x_axis_label(distance.clone())
+        .custom_x_axes(vec![
+            AxisHints::new_x()
+                .label(distance.clone())
+                .label_spacing(10.0..=30.0),
+        ])
         .label_formatter(move |at| match at {
             HoverPosition::NearDataPoint {
                 plot_name,
@@ -288,7 +292,10 @@ fn rotation(ui: &mut Ui, scene: &mut Scene, pair: &Pair, base: f64, own: bool) {
 }
 
 fn plane_name(i: usize, theta: f64) -> String {
-    format!("{i}: θ = {theta:.3}")
+    match theta < 0.001 {
+        true => format!("{i}: θ = {theta:.1e}"),
+        false => format!("{i}: θ = {theta:.3}"),
+    }
 }
 
 fn mark_names(scene: &Scene) -> [String; 2] {
@@ -449,7 +456,7 @@ fn arrow_to(painter: &egui::Painter, from: Pos2, arrow: Vec2, color: Color32) {
 fn bias(ui: &mut Ui, scene: &mut Scene, pair: &Pair, own: bool) {
     heading(ui, scene, "ALiBi", own);
     ui.weak(scene.tr(
-        "Each head takes its slope m times the distance from the score: q·k/√d + m (j − i), steep heads look near, flat ones far (src/alibi.rs).",
+        "Each head takes its slope m times the distance from the score, q·k/√d + m·(j−i): steep heads look near, flat ones far (src/alibi.rs).",
     ));
     let slopes = alibi::slopes(scene.analysis.heads());
     let slope = slopes[pair.head];

@@ -341,6 +341,8 @@ struct Draft {
     model: Source,
     /// How many ids the text has when it is read anew, where those are others.
     cut_anew: Option<usize>,
+    /// Why they stand for none.
+    wrong: Option<String>,
 }
 
 /// What ids that were typed come to.
@@ -378,6 +380,7 @@ fn ids(ui: &mut Ui, scene: &mut Scene) {
             text: analysis.wanted.text.clone(),
             model: analysis.wanted.model.clone(),
             cut_anew: None,
+            wrong: None,
         },
     };
     let field = ui.add(
@@ -388,25 +391,27 @@ fn ids(ui: &mut Ui, scene: &mut Scene) {
             .desired_width(f32::INFINITY),
     );
     let field = field.labelled_by(label.id);
-    let what = typed(scene, &draft.typed);
-    if field.changed()
-        && let Typed::Text { text, cut_anew } = &what
-    {
-        (draft.text, draft.cut_anew) = (text.clone(), *cut_anew);
-        scene.session.wanted.text = text.clone();
-    }
-    match what {
-        Typed::Wrong(why) => {
-            ui.colored_label(ui.visuals().error_fg_color, why);
-        }
-        Typed::Text { .. } => {
-            if let Some(n) = draft.cut_anew {
-                ui.label(scene.format(
-                    "This text is cut otherwise when it is read, into {0} tokens: those above.",
-                    &[&n],
-                ));
+    // What is right was looked at when it was typed; what is wrong says so in the language of now.
+    if field.changed() || draft.wrong.is_some() {
+        match typed(scene, &draft.typed) {
+            Typed::Wrong(why) => draft.wrong = Some(why),
+            Typed::Text { text, cut_anew } => {
+                (draft.text, draft.cut_anew, draft.wrong) = (text.clone(), cut_anew, None);
+                scene.session.wanted.text = text;
             }
         }
+    }
+    match (&draft.wrong, draft.cut_anew) {
+        (Some(why), _) => {
+            ui.colored_label(ui.visuals().error_fg_color, why);
+        }
+        (None, Some(n)) => {
+            ui.label(scene.format(
+                "This text is cut otherwise when it is read, into {0} tokens: those above.",
+                &[&n],
+            ));
+        }
+        (None, None) => {}
     }
     ui.data_mut(|data| data.insert_temp(at, draft));
 }
