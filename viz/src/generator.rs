@@ -112,7 +112,12 @@ impl Choice {
     pub const SHOWN: usize = 12;
 
     /// The stages of the token after `text`, whose `logits` these are; `chosen` is among those shown.
-    pub fn of(logits: ArrayView1<f32>, text: &[u32], sampling: Sampling, chosen: Option<u32>) -> Self {
+    pub fn of(
+        logits: ArrayView1<f32>,
+        text: &[u32],
+        sampling: Sampling,
+        chosen: Option<u32>,
+    ) -> Self {
         let (stages, after): (Vec<Stage>, Vec<Array1<f32>>) =
             sampling.stages(logits, text).into_iter().unzip();
         let plain = &after[0];
@@ -176,7 +181,10 @@ struct Request {
 }
 
 enum Event {
-    Reading { read: usize, of: usize },
+    Reading {
+        read: usize,
+        of: usize,
+    },
     Token(Step),
     /// The logits after the text.
     Next(Array1<f32>),
@@ -241,7 +249,8 @@ impl Generator {
         self.end = None;
         // The pass that was analysed has them already.
         let logits = analysis.rows(Site::Logits);
-        let last = logits.and_then(|logits| Some(logits.rows().into_iter().next_back()?.to_owned()));
+        let last =
+            logits.and_then(|logits| Some(logits.rows().into_iter().next_back()?.to_owned()));
         self.next = last.map(Arc::new);
     }
 
@@ -317,9 +326,12 @@ impl Generator {
         let choice = match self.steps.get(at) {
             Some(step) => step.choice.clone(),
             None => match &self.next {
-                Some(logits) => {
-                    Arc::new(Choice::of(logits.view(), &self.text(), settings.sampling(), Some(id)))
-                }
+                Some(logits) => Arc::new(Choice::of(
+                    logits.view(),
+                    &self.text(),
+                    settings.sampling(),
+                    Some(id),
+                )),
                 None => return,
             },
         };
@@ -509,7 +521,12 @@ fn wait(due: Instant, outdated: &dyn Fn() -> bool) -> bool {
 }
 
 /// The token after `text`. The draw depends on the seed and on how many were drawn before: steps and play give the same text as the command does.
-fn choose(settings: &Settings, logits: &Array1<f32>, text: &[u32], drawn: usize) -> Result<u32, String> {
+fn choose(
+    settings: &Settings,
+    logits: &Array1<f32>,
+    text: &[u32],
+    drawn: usize,
+) -> Result<u32, String> {
     let mut sampler =
         Sampler::new(settings.sampling(), settings.seed).map_err(|error| error.to_string())?;
     for _ in 0..drawn {

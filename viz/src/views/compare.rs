@@ -44,13 +44,15 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
             );
         };
         column(&mut |ui| side(ui, scene, "First"));
-        column(&mut |ui| match scene.second.filter(|second| !second.tokens.is_empty()) {
-            Some(analysis) => {
-                let mut other = Scene::new(analysis, scene.session, scene.language);
-                side(ui, &mut other, "Second");
-            }
-            None => nothing(ui, scene),
-        });
+        column(
+            &mut |ui| match scene.second.filter(|second| !second.tokens.is_empty()) {
+                Some(analysis) => {
+                    let mut other = Scene::new(analysis, scene.session, scene.language);
+                    side(ui, &mut other, "Second");
+                }
+                None => nothing(ui, scene),
+            },
+        );
         column(&mut |ui| difference(ui, scene));
     });
 }
@@ -111,7 +113,10 @@ fn second(ui: &mut Ui, scene: &mut Scene) {
         if let Some(model) = known.filter(|model| model.source == second.model) {
             checkpoint(ui, &model.history, &mut second.checkpoint, language);
         }
-        ui.checkbox(&mut scene.session.second_text, language.tr("a text of its own"));
+        ui.checkbox(
+            &mut scene.session.second_text,
+            language.tr("a text of its own"),
+        );
         if scene.session.second_text {
             ui.add(TextEdit::singleline(&mut second.text).desired_width(220.0))
                 .accessible_name(language.tr("Text of the second"));
@@ -133,7 +138,9 @@ fn second(ui: &mut Ui, scene: &mut Scene) {
 /// Where another model lies, as it is typed.
 fn folder_field(ui: &mut Ui, source: &mut Source, hint: &str) {
     let id = Id::unique("second folder");
-    let mut folder = ui.data(|data| data.get_temp::<String>(id)).unwrap_or_default();
+    let mut folder = ui
+        .data(|data| data.get_temp::<String>(id))
+        .unwrap_or_default();
     let field = ui.add(
         TextEdit::singleline(&mut folder)
             .desired_width(220.0)
@@ -230,7 +237,11 @@ fn side(ui: &mut Ui, scene: &mut Scene, name: &str) {
     });
     ui.horizontal(|ui| {
         ui.strong(scene.tr(name));
-        ui.weak(format!("{}{}", short(&model.source), seen.unwrap_or_default()));
+        ui.weak(format!(
+            "{}{}",
+            short(&model.source),
+            seen.unwrap_or_default()
+        ));
     });
     ui.allocate_ui(vec2(ui.available_width(), PIECES), |ui| {
         ScrollArea::vertical()
@@ -262,7 +273,10 @@ fn map(ui: &mut Ui, scene: &mut Scene, name: &str) {
     let (scale, hide_first) = (scene.session.scale, scene.session.hide_first);
     let side = scene.tr(name);
     let heat_map = HeatMap {
-        name: scene.format("{0}: attention, layer {1}, head {2}", &[&side, &layer, &head]),
+        name: scene.format(
+            "{0}: attention, layer {1}, head {2}",
+            &[&side, &layer, &head],
+        ),
         version: attention::version((analysis.serial, layer, head, scale as u8, hide_first)),
         rows: &labels,
         columns: &labels,
@@ -355,7 +369,9 @@ fn part(
     rows: std::ops::Range<usize>,
     columns: std::ops::Range<usize>,
 ) -> Result<Array2<f32>, String> {
-    let queries_and_keys = analysis.queries(layer, head).zip(analysis.keys(layer, head));
+    let queries_and_keys = analysis
+        .queries(layer, head)
+        .zip(analysis.keys(layer, head));
     let (q, k) = queries_and_keys.ok_or("no such head")?;
     let size = [rows.len(), columns.len()];
     HeadMap::new(q, k, analysis.model.decoder.config().bias(head, 0))
@@ -439,7 +455,9 @@ fn difference(ui: &mut Ui, scene: &mut Scene) {
     let id = Id::unique("difference");
     let latest = background::latest(ui, id, key, || {
         let of = |analysis: &Analysis| {
-            let queries_and_keys = analysis.queries(layer, head).zip(analysis.keys(layer, head));
+            let queries_and_keys = analysis
+                .queries(layer, head)
+                .zip(analysis.keys(layer, head));
             let owned = queries_and_keys.map(|(q, k)| (q.to_owned(), k.to_owned()));
             (owned, analysis.model.decoder.config().bias(head, 0))
         };
@@ -480,7 +498,10 @@ fn difference_map(
     let labels = scene.analysis.labels();
     let (layer, head) = (scene.session.layer, scene.session.head);
     let heat_map = HeatMap {
-        name: scene.format("Difference of attention, layer {0}, head {1}", &[&layer, &head]),
+        name: scene.format(
+            "Difference of attention, layer {0}, head {1}",
+            &[&layer, &head],
+        ),
         version: attention::version(key),
         rows: &labels,
         columns: &labels,

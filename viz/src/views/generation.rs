@@ -7,8 +7,8 @@ use crate::{
 };
 use baichuan2::{bpe::Specials, generation::Stage};
 use eframe::egui::{
-    self, Align2, Button, Color32, DragValue, FontId, Grid, Id, Rect, RichText, Role,
-    ScrollArea, Sense, Slider, Stroke, StrokeKind, Ui, Widget, WidgetInfo, pos2, vec2,
+    self, Align2, Button, Color32, DragValue, FontId, Grid, Id, Rect, RichText, Role, ScrollArea,
+    Sense, Slider, Stroke, StrokeKind, Ui, Widget, WidgetInfo, pos2, vec2,
 };
 use ndarray::Array1;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,7 +47,11 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
 /// The generator lives as long as the window, so that a text that was begun goes on while another view is looked at.
 fn generator(ui: &Ui) -> Shared {
     let context = ui.ctx().clone();
-    let new = || Arc::new(Mutex::new(Generator::new(move || context.request_repaint())));
+    let new = || {
+        Arc::new(Mutex::new(Generator::new(move || {
+            context.request_repaint()
+        })))
+    };
     let id = Id::unique("generator");
     ui.data_mut(|data| data.get_temp_mut_or_insert_with(id, new).clone())
 }
@@ -94,9 +98,11 @@ fn buttons(ui: &mut Ui, scene: &mut Scene, generator: &mut Generator) {
         }
         if ui
             .add_enabled(some, Button::new(scene.tr("Use as text")))
-            .on_hover_text(scene.tr(
-                "Makes the whole the text to read, so that all views show the new tokens too",
-            ))
+            .on_hover_text(
+                scene.tr(
+                    "Makes the whole the text to read, so that all views show the new tokens too",
+                ),
+            )
             .clicked()
         {
             use_as_text(scene, generator);
@@ -160,7 +166,11 @@ fn settings(ui: &mut Ui, scene: &mut Scene) {
         .on_hover_text(language.tr("Nothing is drawn; only the penalty counts"));
     ui.spacing_mut().slider_width = 86.0;
     let greedy = s.greedy;
-    let row = |ui: &mut Ui, name: &str, hint: &str, on: bool, widget: &mut dyn FnMut(&mut Ui) -> egui::Response| {
+    let row = |ui: &mut Ui,
+               name: &str,
+               hint: &str,
+               on: bool,
+               widget: &mut dyn FnMut(&mut Ui) -> egui::Response| {
         let label = ui.label(language.tr(name));
         ui.add_enabled_ui(on, |ui| {
             widget(ui)
@@ -255,7 +265,8 @@ fn text(ui: &mut Ui, scene: &Scene, generator: &Generator) {
                             .hline(response.rect.x_range(), response.rect.bottom(), line);
                     }
                     let name = scene.format("new token {0}: {1}", &[&(i + 1), &label]);
-                    response.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, &name));
+                    response
+                        .widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, &name));
                     if response.on_hover_ui(|ui| origin(ui, scene, step)).clicked() {
                         look_at(ui, (!chosen).then_some(i));
                     }
@@ -416,8 +427,17 @@ fn header(ui: &mut Ui, scene: &Scene, choice: &Choice, column: f32) {
         let at = rect.min + vec2(LABEL + i as f32 * column, 0.0);
         let cell = Rect::from_min_size(at, vec2(column, rect.height()));
         let painter = ui.painter_at(cell);
-        let (ink, weak) = (ui.visuals().strong_text_color(), ui.visuals().weak_text_color());
-        painter.text(cell.min, Align2::LEFT_TOP, &name, FontId::proportional(13.0), ink);
+        let (ink, weak) = (
+            ui.visuals().strong_text_color(),
+            ui.visuals().weak_text_color(),
+        );
+        painter.text(
+            cell.min,
+            Align2::LEFT_TOP,
+            &name,
+            FontId::proportional(13.0),
+            ink,
+        );
         let left = scene.format("{0} tokens", &[&choice.left[i]]);
         painter.text(
             cell.min + vec2(0.0, 17.0),
@@ -459,9 +479,16 @@ fn row(
         painter.rect_filled(rect, 3.0, fill);
     }
     let middle = rect.center().y;
-    let (strong, weak) = (ui.visuals().strong_text_color(), ui.visuals().weak_text_color());
+    let (strong, weak) = (
+        ui.visuals().strong_text_color(),
+        ui.visuals().weak_text_color(),
+    );
     let name = Rect::from_min_max(rect.min, pos2(rect.left() + LABEL - 6.0, rect.bottom()));
-    let shown = if is_taken { format!("● {label}") } else { label.clone() };
+    let shown = if is_taken {
+        format!("● {label}")
+    } else {
+        label.clone()
+    };
     painter.with_clip_rect(name).text(
         pos2(rect.left() + 4.0, middle),
         Align2::LEFT_CENTER,
@@ -490,8 +517,6 @@ fn row(
     }
     response.on_hover_text(format!(
         "{}   id {}   {:e}",
-        label,
-        alternative.id,
-        alternative.probabilities[0]
+        label, alternative.id, alternative.probabilities[0]
     ))
 }

@@ -21,10 +21,9 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     let seen = ui
         .horizontal_top(|ui| {
             let seen = ui
-                .allocate_ui(
-                    eframe::egui::vec2(width - side - 12.0, height),
-                    |ui| lens::show(ui, scene),
-                )
+                .allocate_ui(eframe::egui::vec2(width - side - 12.0, height), |ui| {
+                    lens::show(ui, scene)
+                })
                 .inner;
             ui.vertical(|ui| {
                 ui.set_width(side);
@@ -121,7 +120,9 @@ fn controls(ui: &mut Ui, scene: &mut Scene) {
                     .handle_shape(HandleShape::Circle),
             )
             .labelled_by(label.id)
-            .on_hover_text(scene.tr("How far the text has come through the model; or the arrow keys ↑ ↓"));
+            .on_hover_text(
+                scene.tr("How far the text has come through the model; or the arrow keys ↑ ↓"),
+            );
         if slider.changed() {
             choose_depth(scene, chosen);
         }

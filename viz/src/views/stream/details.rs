@@ -7,8 +7,7 @@ pub use contributions::contributions;
 use super::{choose_depth, depth, depth_name, position, site};
 use crate::{
     analysis::likeliest,
-    background,
-    theme,
+    background, theme,
     views::{Scene, likely},
 };
 use baichuan2::{
@@ -17,8 +16,8 @@ use baichuan2::{
 };
 use eframe::egui::{Align2, Color32, Id, RichText, Role, Ui, WidgetInfo};
 use egui_plot::{
-    Corner, GridMark, HoverPosition, Legend, Line, MarkerShape, Plot, PlotPoint, PlotPoints, Points,
-    Text, VLine,
+    Corner, GridMark, HoverPosition, Legend, Line, MarkerShape, Plot, PlotPoint, PlotPoints,
+    Points, Text, VLine,
 };
 use ndarray::{Array2, Axis};
 use std::collections::BTreeSet;
@@ -111,7 +110,12 @@ pub fn lengths(ui: &mut Ui, scene: &mut Scene) {
         );
         for (name, points, color, shape) in lines {
             let line: PlotPoints = points.clone().into();
-            plot.line(Line::new(name.clone(), line).color(color).width(2.0).allow_hover(false));
+            plot.line(
+                Line::new(name.clone(), line)
+                    .color(color)
+                    .width(2.0)
+                    .allow_hover(false),
+            );
             plot.points(
                 Points::new(name, PlotPoints::from(points))
                     .color(color)
@@ -151,7 +155,8 @@ pub fn norm_head(ui: &mut Ui, scene: &mut Scene) {
     ui.weak(scene.tr(
         "NormHead divides each row of the output matrix by its length, so that a logit is the stream's length times a cosine: rare tokens with short rows are not drowned. src/unembedding.rs",
     ));
-    let (Some(stream), Some(logits)) = (analysis.rows(Site::FinalNorm), analysis.rows(Site::Logits))
+    let (Some(stream), Some(logits)) =
+        (analysis.rows(Site::FinalNorm), analysis.rows(Site::Logits))
     else {
         return;
     };
@@ -172,7 +177,9 @@ pub fn norm_head(ui: &mut Ui, scene: &mut Scene) {
         }
     });
     let Some(logits) = latest.current() else {
-        ui.horizontal(|ui| background::waiting::<(u64, usize), [Array2<f32>; 2]>(ui, id, scene.language));
+        ui.horizontal(|ui| {
+            background::waiting::<(u64, usize), [Array2<f32>; 2]>(ui, id, scene.language)
+        });
         return;
     };
     ui.columns(2, |columns| {
@@ -215,7 +222,12 @@ pub fn embeddings(ui: &mut Ui, scene: &mut Scene) {
         let ids = first.iter().map(|&i| analysis.tokens[i].id).collect();
         let rows = analysis.rows(Site::Embed);
         let rows = rows.map(|rows| rows.select(Axis(0), &first).mapv(f64::from));
-        move |_: &dyn Fn() -> bool| Some(rows.ok_or_else(String::new).and_then(|rows| places(ids, &rows)))
+        move |_: &dyn Fn() -> bool| {
+            Some(
+                rows.ok_or_else(String::new)
+                    .and_then(|rows| places(ids, &rows)),
+            )
+        }
     });
     ui.weak(scene.tr(
         "Each token of the text where its embedding lies, from the side from which they differ most (the first two principal components). Nothing of the text is in it yet: the same token is always at the same place. src/tensor/principal_components.rs",

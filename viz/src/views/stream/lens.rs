@@ -30,7 +30,7 @@ const NAMES: f32 = 74.0;
 const TEXT: f32 = 12.0;
 /// Heights of a row, and widths of a column, between which the grid fits itself.
 const ROW: [f32; 2] = [17.0, 26.0];
-const COLUMN: [f32; 2] = [56.0, 110.0];
+const COLUMN: [f32; 2] = [50.0, 110.0];
 
 type Likely = Arc<[(u32, f32)]>;
 type Key2 = (u64, Vec<usize>, Range<usize>);
@@ -78,7 +78,9 @@ impl View {
         }
         let position = self.columns.start + at.x as usize;
         let depth = *self.depths.get(at.y as usize)?;
-        self.columns.contains(&position).then_some((depth, position))
+        self.columns
+            .contains(&position)
+            .then_some((depth, position))
     }
 }
 
@@ -140,7 +142,8 @@ pub fn legend(ui: &mut Ui, scene: &Scene) {
         let width = rect.width() / STEPS as f32;
         let at = rect.min + vec2(i as f32 * width, 0.0);
         let step = Rect::from_min_size(at, vec2(width + 0.5, rect.height()));
-        ui.painter().rect_filled(step, 0.0, Color32::from_rgb(r, g, b));
+        ui.painter()
+            .rect_filled(step, 0.0, Color32::from_rgb(r, g, b));
     }
     ui.weak("1");
     let hint = scene.tr("Colours: the probability of the likeliest token, from 0 to 1");
@@ -164,12 +167,7 @@ fn depths(rows: usize, fit: usize, chosen: usize) -> Vec<usize> {
 }
 
 /// The positions in view. They follow the chosen one, and the wheel.
-fn columns(
-    ui: &Ui,
-    scene: &Scene,
-    response: &egui::Response,
-    width: f32,
-) -> Range<usize> {
+fn columns(ui: &Ui, scene: &Scene, response: &egui::Response, width: f32) -> Range<usize> {
     let tokens = scene.analysis.tokens.len();
     let fit = ((width / COLUMN[0]) as usize).clamp(1, tokens.max(1));
     let id = cells_id().with("first position");
@@ -262,7 +260,11 @@ fn missing(scene: &Scene, view: &View, seen: &Seen) -> Vec<Missing> {
         let is_missing = |position: &usize| !known.contains_key(&(depth, *position));
         let positions: Vec<usize> = view.columns.clone().filter(is_missing).collect();
         let are_logits = depth == scene.analysis.layers();
-        let site = if are_logits { Site::Logits } else { site(depth) };
+        let site = if are_logits {
+            Site::Logits
+        } else {
+            site(depth)
+        };
         let rows = scene.analysis.rows(site)?.select(Axis(0), &positions);
         (!positions.is_empty()).then_some(Missing {
             depth,
@@ -383,13 +385,7 @@ fn labels(ui: &Ui, scene: &Scene, view: &View, seen: &Seen, painter: &egui::Pain
 }
 
 /// The chosen cell, and the one that is pointed at.
-fn marks(
-    ui: &Ui,
-    scene: &Scene,
-    view: &View,
-    response: &egui::Response,
-    painter: &egui::Painter,
-) {
+fn marks(ui: &Ui, scene: &Scene, view: &View, response: &egui::Response, painter: &egui::Painter) {
     let chosen = (depth(scene), position(scene));
     let hovered = response.hover_pos().and_then(|pos| view.at(pos));
     let strong = ui.visuals().strong_text_color();
@@ -409,7 +405,9 @@ fn marks(
     // Where a long text goes on.
     let tokens = scene.analysis.tokens.len();
     if view.columns.len() < tokens {
-        let along = |i: usize| view.corner.x + view.cell.x * view.columns.len() as f32 * i as f32 / tokens as f32;
+        let along = |i: usize| {
+            view.corner.x + view.cell.x * view.columns.len() as f32 * i as f32 / tokens as f32
+        };
         let y = view.corner.y - 1.5;
         let faint = ui.visuals().weak_text_color();
         painter.hline(along(0)..=along(tokens), y, Stroke::new(1.0, faint));

@@ -80,7 +80,9 @@ fn choose(ui: &mut Ui, scene: &mut Scene) {
     ui.horizontal_wrapped(|ui| {
         let label = ui.label(scene.tr("Token"));
         let id = Id::unique("token to take apart");
-        let mut typed = ui.data(|data| data.get_temp::<String>(id)).unwrap_or_default();
+        let mut typed = ui
+            .data(|data| data.get_temp::<String>(id))
+            .unwrap_or_default();
         let field = ui
             .add(
                 TextEdit::singleline(&mut typed)
@@ -94,9 +96,7 @@ fn choose(ui: &mut Ui, scene: &mut Scene) {
         let is_found = typed.is_empty() || find(analysis, &typed).is_some();
         ui.data_mut(|data| data.insert_temp(id, typed));
         if !is_found {
-            ui.label(
-                RichText::new(scene.tr("no such piece")).color(ui.visuals().error_fg_color),
-            );
+            ui.label(RichText::new(scene.tr("no such piece")).color(ui.visuals().error_fg_color));
         }
         ui.monospace(RichText::new(analysis.label_of(shown)).strong());
         ui.weak(format!("id {shown}"));
