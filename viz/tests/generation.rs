@@ -137,8 +137,8 @@ fn the_table_has_what_each_filter_leaves() {
             said(&harness)
         );
     }
-    until_said(&mut harness, "the model's own: 1536 tokens");
-    until_said(&mut harness, "top-k 6: 6 tokens");
+    until_said(&mut harness, "the model's own: 1536 left");
+    until_said(&mut harness, "top-k 6: 6 left");
     // A change of a parameter is seen at once, and the likeliest token has no use for it.
     harness.state_mut().session.generation.greedy = true;
     until(&mut harness, "two stages", |h| {
