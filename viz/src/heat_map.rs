@@ -393,7 +393,11 @@ pub fn color_image(shades: &Array2<f32>, colors: Colors, dark: bool) -> ColorIma
 
 fn image(numbers: &Array2<f32>, palette: Palette, dark: bool) -> ColorImage {
     let table = palette.table();
-    let hidden = theme::hidden(dark);
+    let hidden = match palette {
+        // No difference is nearly white.
+        Palette::Signed if !dark => Color32::from_gray(0xd2),
+        _ => theme::hidden(dark),
+    };
     let color = |number: &f32| match number.is_nan() {
         true => hidden,
         false => table[palette.index(*number)],

@@ -108,7 +108,7 @@ fn buttons(ui: &mut Ui, scene: &mut Scene, generator: &mut Generator) {
             use_as_text(scene, generator);
         }
         ui.separator();
-        ui.label(scene.format("{0} new tokens, at most {1}", &[&added, &settings.most]));
+        ui.label(scene.format("{0} new, at most {1}", &[&added, &settings.most]));
         state(ui, scene, generator);
     });
 }
@@ -438,7 +438,7 @@ fn header(ui: &mut Ui, scene: &Scene, choice: &Choice, column: f32) {
             FontId::proportional(13.0),
             ink,
         );
-        let left = scene.format("{0} tokens", &[&choice.left[i]]);
+        let left = scene.format("{0} left", &[&choice.left[i]]);
         painter.text(
             cell.min + vec2(0.0, 17.0),
             Align2::LEFT_TOP,

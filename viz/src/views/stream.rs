@@ -43,11 +43,15 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     ScrollArea::vertical()
         .id_salt(("details", scene.session.stream as u8))
         .auto_shrink(false)
-        .show(ui, |ui| match scene.session.stream {
-            StreamPart::Lengths => details::lengths(ui, scene),
-            StreamPart::Contributions => details::contributions(ui, scene),
-            StreamPart::NormHead => details::norm_head(ui, scene),
-            StreamPart::Embeddings => details::embeddings(ui, scene),
+        .show(ui, |ui| {
+            // The bar floats over what is scrolled.
+            ui.set_max_width(ui.available_width() - 12.0);
+            match scene.session.stream {
+                StreamPart::Lengths => details::lengths(ui, scene),
+                StreamPart::Contributions => details::contributions(ui, scene),
+                StreamPart::NormHead => details::norm_head(ui, scene),
+                StreamPart::Embeddings => details::embeddings(ui, scene),
+            }
         });
 }
 

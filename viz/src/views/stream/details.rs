@@ -14,7 +14,7 @@ use baichuan2::{
     probe::{LayerSite, Site},
     tensor::{LinearMap, PrincipalComponents},
 };
-use eframe::egui::{Align2, Color32, Id, RichText, Role, Ui, WidgetInfo};
+use eframe::egui::{Align2, Color32, Id, RichText, Role, Ui, WidgetInfo, vec2};
 use egui_plot::{
     Corner, GridMark, HoverPosition, Legend, Line, MarkerShape, Plot, PlotPoint, PlotPoints,
     Points, Text, VLine,
@@ -271,13 +271,14 @@ fn scatter(ui: &mut Ui, scene: &mut Scene, places: &Places) {
     const LABELS: usize = 300;
     let analysis = scene.analysis;
     let chosen = analysis.tokens[position(scene)].id;
-    let ink = ui.visuals().text_color();
-    let faint = ui.visuals().weak_text_color();
+    let (ink, strong) = (ui.visuals().text_color(), ui.visuals().strong_text_color());
     let labels: Vec<String> = places.ids.iter().map(|&id| analysis.label_of(id)).collect();
     let plot = Plot::new("embeddings")
         .height(ui.available_height().clamp(200.0, 600.0))
         .data_aspect(1.0)
         .allow_scroll(false)
+        .show_grid(false)
+        .set_margin_fraction(vec2(0.1, 0.12))
         .label_formatter(|at| match at {
             HoverPosition::NearDataPoint { position, .. } => {
                 let near = |p: &[f64; 2]| (p[0] - position.x).abs() + (p[1] - position.y).abs();
@@ -296,12 +297,14 @@ fn scatter(ui: &mut Ui, scene: &mut Scene, places: &Places) {
         );
         for ((id, at), label) in places.ids.iter().zip(&places.at).zip(&labels).take(LABELS) {
             let is_chosen = *id == chosen;
-            let text = RichText::new(label).size(if is_chosen { 15.0 } else { 12.0 });
+            // Off its point.
+            let text =
+                RichText::new(format!("  {label}")).size(if is_chosen { 15.0 } else { 12.0 });
             let text = if is_chosen { text.strong() } else { text };
             plot.text(
                 Text::new("", PlotPoint::new(at[0], at[1]), text)
-                    .anchor(Align2::LEFT_BOTTOM)
-                    .color(if is_chosen { ink } else { faint })
+                    .anchor(Align2::LEFT_CENTER)
+                    .color(if is_chosen { strong } else { ink })
                     .allow_hover(false),
             );
         }

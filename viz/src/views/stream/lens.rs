@@ -29,7 +29,7 @@ const NAMES: f32 = 74.0;
 const TEXT: f32 = 12.0;
 /// Heights of a row, and widths of a column, between which the grid fits itself.
 const ROW: [f32; 2] = [17.0, 26.0];
-const COLUMN: [f32; 2] = [56.0, 110.0];
+const COLUMN: [f32; 2] = [50.0, 110.0];
 
 type Likely = Arc<[(u32, f32)]>;
 type Key2 = (u64, Vec<usize>, Range<usize>);

@@ -3,10 +3,10 @@
 use super::{attention_color, mlp_color};
 use crate::{
     analysis::Analysis,
-    background,
+    background, theme,
     views::{
         Scene,
-        likely::Bar,
+        likely::{Bar, ROW},
         stream::{choose_depth, position, token},
     },
 };
@@ -200,7 +200,7 @@ fn shares(ui: &mut Ui, scene: &mut Scene, found: &Shares, token: u32) {
                     hint: &hints[i],
                 };
                 if share.clicked(&mut columns[i]) {
-                    clicked = Some(l);
+                    clicked = Some(l + 1);
                 }
             }
         }
@@ -218,9 +218,25 @@ fn shares(ui: &mut Ui, scene: &mut Scene, found: &Shares, token: u32) {
                 clicked_head = Some(h);
             }
         }
+        let ui = &mut columns[2];
+        ui.add_space(ROW / 2.0);
+        ui.strong(scene.tr("Embedding"));
+        let token = &scene.analysis.tokens[position(scene)].label;
+        let share = Share {
+            label: token.clone(),
+            name: scene.format("embedding of {0}", &[token]),
+            value: of.embed,
+            largest,
+            color: theme::head(9),
+            chosen: false,
+            hint: &hints[1],
+        };
+        if share.clicked(ui) {
+            clicked = Some(0);
+        }
     });
-    if let Some(layer) = clicked {
-        choose_depth(scene, layer + 1);
+    if let Some(depth) = clicked {
+        choose_depth(scene, depth);
     }
     if let Some(head) = clicked_head {
         scene.session.head = head;
