@@ -334,7 +334,7 @@ impl Session {
     /// What a new window shows: a head that finds the word after, in a text where there is something to find.
     pub fn first() -> Self {
         Session {
-            layer: 5,
+            layer: 4,
             ..Session::default()
         }
     }

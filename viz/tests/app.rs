@@ -52,7 +52,7 @@ fn write(harness: &mut Harness<Viz>, text: &str) {
 fn it_opens_with_a_model_a_text_and_a_map() {
     let harness = window();
     assert_eq!(tokens(&harness).len(), 14);
-    harness.get_by_label("Attention, layer 5, head 0");
+    harness.get_by_label("Attention, layer 4, head 0");
     harness.get_by_label_contains("14 tokens read");
     let analysis = harness.state().analysis().unwrap();
     assert_eq!(analysis.model.source.to_string(), "embedded:rope");
@@ -87,8 +87,9 @@ fn arrows_walk_layers_and_heads() {
             harness.state().session().head,
         )
     };
-    assert_eq!(at(&harness), (5, 0));
+    assert_eq!(at(&harness), (4, 0));
     for (key, there) in [
+        (Key::ArrowDown, (5, 0)),
         (Key::ArrowDown, (5, 0)),
         (Key::ArrowUp, (4, 0)),
         (Key::ArrowRight, (4, 1)),
@@ -117,7 +118,7 @@ fn a_head_switched_off_changes_what_comes_next() {
     harness.run_steps(2);
     settle(&mut harness);
     assert_ne!(next(&harness), before);
-    harness.get_by_label_contains("switched off: 5.0");
+    harness.get_by_label_contains("switched off: 4.0");
     harness.get_by_label("All on").click();
     harness.run_steps(2);
     settle(&mut harness);
@@ -169,7 +170,7 @@ fn it_speaks_chinese() {
     let mut harness = window();
     harness.get_by_label("中文").click();
     harness.run_steps(3);
-    harness.get_by_label("注意力，第 5 层，头 0");
+    harness.get_by_label("注意力，第 4 层，头 0");
     harness.get_by_label("词元").click();
     harness.run_steps(3);
     harness.get_by_label("English").click();

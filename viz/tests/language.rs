@@ -48,7 +48,7 @@ fn every_text_has_its_chinese() {
     texts.extend(StreamPart::ALL.map(|part| part.name().into()));
     texts.extend(Content::ALL.map(|content| content.name().into()));
     // The same in both.
-    const SHARED: [&str; 2] = ["NormHead", "id"];
+    const SHARED: [&str; 4] = ["NormHead", "id", "top-k {0}", "top-p {0}"];
     let places = |text: &str| {
         let mut all: Vec<String> = place
             .find_iter(text)

@@ -14,6 +14,7 @@ use baichuan2_viz::{
     theme,
     views::positions::sharing,
 };
+use eframe::egui::accesskit::Role;
 use egui_kittest::{Harness, kittest::Queryable};
 use ndarray::s;
 use shown::{Shown, number, picture, session, show, survives, text};

@@ -112,7 +112,7 @@ fn the_window_opens_hears_and_remembers() {
     };
     assert!(ended.success(), "{ended}");
     let kept = kept(home.path());
-    for part in ["text:\\\"cat boat\\\"", "view:Tokens", "layer:4"] {
+    for part in ["text:\\\"cat boat\\\"", "view:Tokens", "layer:3"] {
         assert!(kept.contains(part), "no {part} in {kept}");
     }
 }
