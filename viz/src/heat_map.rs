@@ -42,8 +42,8 @@ impl Window {
     }
 
     fn keep_within(&mut self, all: [usize; 2]) {
-        for axis in 0..2 {
-            let last = (all[axis] as f64 - self.size[axis]).max(0.0);
+        for (axis, all) in all.into_iter().enumerate() {
+            let last = (all as f64 - self.size[axis]).max(0.0);
             self.from[axis] = self.from[axis].clamp(0.0, last);
         }
     }
@@ -215,8 +215,7 @@ impl HeatMap<'_> {
         let texture = self.texture(
             ui,
             id.with("texture"),
-            rows.clone(),
-            columns.clone(),
+            [rows.clone(), columns.clone()],
             size,
             palette,
             shades,
@@ -341,8 +340,7 @@ impl HeatMap<'_> {
         &self,
         ui: &Ui,
         id: egui::Id,
-        rows: Range<usize>,
-        columns: Range<usize>,
+        [rows, columns]: [Range<usize>; 2],
         size: [usize; 2],
         palette: Palette,
         shades: impl FnOnce(Range<usize>, Range<usize>, [usize; 2]) -> Array2<f32>,

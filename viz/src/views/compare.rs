@@ -443,7 +443,8 @@ fn incomparable(scene: &Scene, second: &Analysis) -> Option<String> {
 }
 
 fn difference(ui: &mut Ui, scene: &mut Scene) {
-    ui.strong(scene.tr("Difference"));
+    // As high as the headings beside it.
+    ui.horizontal(|ui| ui.strong(scene.tr("Difference")));
     let Some(second) = scene.second.filter(|second| !second.tokens.is_empty()) else {
         return;
     };
