@@ -97,7 +97,7 @@ impl<A: NdFloat> Rollout<A> {
         let mut mixed = mean_over_heads(maps);
         for (i, mut row) in mixed.rows_mut().into_iter().enumerate() {
             row.mapv_inplace(|w| half * w);
-            row[i] = row[i] + half;
+            row[i] += half;
             let sum = row.sum(); // 1, but for rounding and a row that saw nothing
             row.mapv_inplace(|w| w / sum);
         }

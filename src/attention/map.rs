@@ -358,7 +358,7 @@ impl<A: NdFloat> Normalizer<A> {
             }
             return;
         }
-        scores.iter_mut().for_each(|s| *s = *s - max);
+        scores.iter_mut().for_each(|s| *s -= max);
         exp_in_place(scores);
         let fade = (self.max - max).exp();
         self.sum = self.sum * fade + ArrayView1::from(&*scores).sum();
@@ -367,9 +367,9 @@ impl<A: NdFloat> Normalizer<A> {
 
     /// The weights of scores of the row, over themselves.
     fn weigh(self, scores: &mut [A]) {
-        scores.iter_mut().for_each(|s| *s = *s - self.max);
+        scores.iter_mut().for_each(|s| *s -= self.max);
         exp_in_place(scores);
-        scores.iter_mut().for_each(|e| *e = *e / self.sum);
+        scores.iter_mut().for_each(|e| *e /= self.sum);
     }
 }
 

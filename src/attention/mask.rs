@@ -95,7 +95,7 @@ impl<'a> Bias<'a> {
         seen.mapv_inplace(|s| s * scale);
         if let Some(slope) = self.alibi_slope {
             for (j, s) in seen.iter_mut().enumerate() {
-                *s = *s + self.by_distance(slope, i, first + j);
+                *s += self.by_distance(slope, i, first + j);
             }
         }
     }
