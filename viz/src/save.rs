@@ -155,7 +155,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), SaveError> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let write = || -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+        let mut new = tempfile::Builder::new();
+        // Otherwise nobody else could read it.
+        #[cfg(unix)]
+        new.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = new.tempfile_in(folder.unwrap_or(Path::new(".")))?;
         file.write_all(bytes)?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
