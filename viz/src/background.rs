@@ -66,11 +66,21 @@ where
             .wait_timeout_while(slot, PATIENCE, |slot| slot.is_busy);
         slot = waited.unwrap_or_else(|broken| broken.into_inner()).0;
     }
+    if slot.is_busy {
+        ui.data_mut(|data| data.insert_temp(Id::unique(WAITS), true));
+    }
     Latest {
         is_current: slot.answer.as_ref().is_some_and(|(of, _)| *of == key),
         answer: slot.answer.as_ref().map(|(_, answer)| answer.clone()),
         is_busy: slot.is_busy,
     }
+}
+
+const WAITS: &str = "an answer is still to come";
+
+/// Whether what was drawn since this was asked last waits for an answer: a picture of it is not to be kept.
+pub fn waits(context: &Context) -> bool {
+    context.data_mut(|data| data.remove_temp(Id::unique(WAITS)).unwrap_or(false))
 }
 
 /// A spinner with a button to give up, for what [`latest`] computes at `id`.

@@ -1,6 +1,6 @@
 //! Pictures of the views as SVG and PNG, at print size: what a view draws is drawn again without a window, and its shapes are written down.
 
-use crate::theme;
+use crate::{background, theme};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use eframe::egui::{
     CentralPanel, Color32, ColorImage, Context, FontFamily, FontId, FullOutput, ImageData, Pos2,
@@ -11,7 +11,7 @@ use eframe::egui::{
     },
 };
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, thread, time::Duration};
 use svg::{
     Document, Node,
     node::element::{self, ClipPath, Definitions, Group},
@@ -29,8 +29,10 @@ pub enum ExportError {
     Drawing(String),
 }
 
-/// Frames that a view may take to settle: one to measure, and one for each few of its small maps.
-const FRAMES: usize = 200;
+/// Frames that a view may take to settle: one to measure, one for each few of its small maps, and those in which it waits for answers.
+const FRAMES: usize = 2000;
+/// What is left to other threads between the frames of a view that waits for them.
+const ANSWERS: Duration = Duration::from_millis(10);
 
 /// What `view` draws on `size` points, as an SVG.
 ///
@@ -65,7 +67,9 @@ pub fn window_svg(
         };
         output = context.run_ui(input, &mut draw);
         keep_images(&mut images, &mut output);
-        if frame > 1 && !context.has_requested_repaint() {
+        if background::waits(&context) {
+            thread::sleep(ANSWERS);
+        } else if frame > 1 && !context.has_requested_repaint() {
             break;
         }
     }
