@@ -1,0 +1,52 @@
+//! From the pages to HTML.
+
+use crate::{LANGUAGES, marks::Marks, repository, root};
+use anyhow::{Context, Result};
+use mdbook_driver::{MDBook, config::Config};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Builds both languages into folders of `out`, and returns the first page.
+pub fn build(out: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(out.join("pictures"))?;
+    for picture in fs::read_dir(root().join("pictures"))? {
+        let path = picture?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "svg" || extension == "png")
+        {
+            fs::copy(
+                &path,
+                out.join("pictures").join(path.file_name().expect("a file")),
+            )?;
+        }
+    }
+    fs::copy(
+        repository().join("docs/rustdoc/katex/katex.min.css"),
+        out.join("katex.css"),
+    )
+    .context("the style of formulas")?;
+    let live = out.join("live/live.js").exists();
+    for language in LANGUAGES {
+        book(language, &out.join(language), live)?.build()?;
+    }
+    Ok(out.join(LANGUAGES[0]).join("index.html"))
+}
+
+/// The book in one language, to be built into `out`.
+pub fn book(language: &'static str, out: &Path, live: bool) -> Result<MDBook> {
+    let mut config = Config::from_disk(root().join("book.toml"))?;
+    config.book.src = language.into();
+    config.book.language = Some(language.to_owned());
+    config.build.build_dir = out.to_owned();
+    if language == "zh" {
+        config.book.title = Some("百川 2：逐个算法".to_owned());
+        // mdBook's index splits at spaces, which Chinese does not have.
+        config.set("output.html.search.enable", false)?;
+    }
+    let mut book = MDBook::load_with_config(root(), config)?;
+    book.with_preprocessor(Marks { language, live });
+    Ok(book)
+}

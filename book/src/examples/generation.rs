@@ -1,0 +1,5 @@
+//! The numbers of the chapter *Generation and chat*.
+
+use crate::numbers::Numbers;
+
+pub(super) fn numbers(_: &mut Numbers) {}

@@ -1,0 +1,36 @@
+//! Builds the course, and opens it.
+
+use anyhow::{Context, Result};
+use baichuan2_book::{build, repository};
+use clap::Parser;
+use std::path::PathBuf;
+
+/// Build the course (English and Chinese) and open it in the browser
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Where to put the pages [default: target/book].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Only build.
+    #[arg(long)]
+    no_open: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| repository().join("target"), PathBuf::from);
+    let out = std::path::absolute(arguments.out.unwrap_or_else(|| target.join("book")))?;
+    let page = build::build(&out)?;
+    println!("{}", page.display());
+    if !arguments.no_open {
+        opener::open_browser(&page).with_context(|| {
+            format!(
+                "no browser can be started; open {} yourself",
+                page.display()
+            )
+        })?;
+    }
+    Ok(())
+}
