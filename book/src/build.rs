@@ -8,8 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Builds both languages into folders of `out`, and returns the first page.
-pub fn build(out: &Path) -> Result<PathBuf> {
+/// Builds both languages into folders of `out`, and returns the first page. Of a draft, pictures and exercises may be missing.
+pub fn build(out: &Path, draft: bool) -> Result<PathBuf> {
     fs::create_dir_all(out.join("pictures"))?;
     for picture in fs::read_dir(root().join("pictures"))? {
         let path = picture?.path();
@@ -30,13 +30,13 @@ pub fn build(out: &Path) -> Result<PathBuf> {
     .context("the style of formulas")?;
     let live = out.join("live/live.js").exists();
     for language in LANGUAGES {
-        book(language, &out.join(language), live)?.build()?;
+        book(language, &out.join(language), live, draft)?.build()?;
     }
     Ok(out.join(LANGUAGES[0]).join("index.html"))
 }
 
 /// The book in one language, to be built into `out`.
-pub fn book(language: &'static str, out: &Path, live: bool) -> Result<MDBook> {
+pub fn book(language: &'static str, out: &Path, live: bool, draft: bool) -> Result<MDBook> {
     let mut config = Config::from_disk(root().join("book.toml"))?;
     config.book.src = language.into();
     config.book.language = Some(language.to_owned());
@@ -47,6 +47,10 @@ pub fn book(language: &'static str, out: &Path, live: bool) -> Result<MDBook> {
         config.set("output.html.search.enable", false)?;
     }
     let mut book = MDBook::load_with_config(root(), config)?;
-    book.with_preprocessor(Marks { language, live });
+    book.with_preprocessor(Marks {
+        language,
+        live,
+        draft,
+    });
     Ok(book)
 }

@@ -15,6 +15,9 @@ struct Arguments {
     /// Only build.
     #[arg(long)]
     no_open: bool,
+    /// Pass over pictures and exercises that do not exist yet.
+    #[arg(long)]
+    draft: bool,
 }
 
 fn main() -> Result<()> {
@@ -22,7 +25,7 @@ fn main() -> Result<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| repository().join("target"), PathBuf::from);
     let out = std::path::absolute(arguments.out.unwrap_or_else(|| target.join("book")))?;
-    let page = build::build(&out)?;
+    let page = build::build(&out, arguments.draft)?;
     println!("{}", page.display());
     if !arguments.no_open {
         opener::open_browser(&page).with_context(|| {

@@ -29,6 +29,8 @@ pub struct Marks {
     pub language: &'static str,
     /// Whether the pictures that move were built beside the pages.
     pub live: bool,
+    /// Whether pictures and exercises may be missing, as they are while a chapter is being written.
+    pub draft: bool,
 }
 
 impl Preprocessor for Marks {
@@ -179,7 +181,7 @@ impl Marks {
         for (class, end) in [("still-light", ""), ("still-dark", "-dark")] {
             let picture = root().join(format!("pictures/{name}{end}.svg"));
             ensure!(
-                picture.exists(),
+                self.draft || picture.exists(),
                 "pictures/{name}{end}.svg: no such picture; `book/pictures/draw` draws it"
             );
             write!(
@@ -245,7 +247,7 @@ impl Marks {
     fn exercise(&self, name: &str) -> Result<String> {
         let file = format!("exercises/src/{name}.rs");
         ensure!(
-            repository().join(&file).exists(),
+            self.draft || repository().join(&file).exists(),
             "{file}: no such exercise"
         );
         let (write, check, hint) = if self.chinese() {
@@ -347,6 +349,7 @@ mod tests {
     const ENGLISH: Marks = Marks {
         language: "en",
         live: false,
+        draft: false,
     };
 
     /// Catches: a step that no line claims, or a claim that no step has, passing in silence.
@@ -382,6 +385,7 @@ mod tests {
             ("{{#code src/rms_norm.rs nothing}}", "there is no `nothing`"),
             ("{{#code src/nothing.rs x}}", "no such file"),
             ("{{#test no_such_test}}", "no test `no_such_test`"),
+            ("{{#exercise nothing}}", "no such exercise"),
             ("{{#test rms_norm_formal}}", "is no test"),
             ("```live nothing\n\nA caption.\n```", "nothing.json"),
         ] {
