@@ -388,7 +388,7 @@ mod tests {
             ("{{#code src/nothing.rs x}}", "no such file"),
             ("{{#test no_such_test}}", "no test `no_such_test`"),
             ("{{#exercise nothing}}", "no such exercise"),
-            ("{{#test rms_norm_formal}}", "is no test"),
+            ("{{#test rms_norm_formal}}", "there is no test"),
             ("```live nothing\n\nA caption.\n```", "nothing.json"),
         ] {
             let error = format!("{:#}", ENGLISH.page("none", text).unwrap_err());
