@@ -34,7 +34,7 @@ pub(super) fn numbers(n: &mut Numbers) {
     );
     n.text("ids", list(&tokenizer.encode(text)));
     n.text("longest_ids", list(&tokenizer.encode_longest_match(text)));
-    for (name, piece) in [("o", "▁o"), ("th", "th"), ("he", "he"), ("her", "her")] {
+    for (name, piece) in [("o", "▁o"), ("th", "th"), ("he", "he")] {
         n.text(
             &format!("rank_{name}"),
             rank(vocabulary, piece).expect("a piece"),

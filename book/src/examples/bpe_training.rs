@@ -64,12 +64,12 @@ pub(super) fn numbers(n: &mut Numbers) {
         format!("`{}`", piece.expect("a merge").text)
     };
     let first: Vec<String> = (0..12).map(by_rank).collect();
-    n.text("first", first.join(" ").replace('|', "\\|"));
+    n.text("first", first.join(" "));
     let tree: Vec<&str> = tokenizer
         .vocabulary()
         .iter()
         .filter(|p| {
-            p.kind == Kind::Normal && p.text.chars().count() > 3 && "▁elephant".ends_with(p.text)
+            p.kind == Kind::Normal && p.text.chars().count() > 3 && "elephant".ends_with(p.text)
         })
         .map(|p| p.text)
         .collect();
