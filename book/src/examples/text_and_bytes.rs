@@ -47,8 +47,6 @@ pub(super) fn numbers(n: &mut Numbers) {
     ] {
         n.text(name, spans(&tokenizer, text));
     }
-    let id = |text: &str| tokenizer.id_of(text).expect("a piece");
-    n.text("id_space_lake", id("▁lake"));
 
     let pieces: Vec<(u32, Kind)> = (0..)
         .zip(tokenizer.vocabulary().iter().map(|p| p.kind))
