@@ -21,6 +21,11 @@ const CHINESE: [&str; 5] = ["茶", "咖啡", "牛奶", "果汁", "焦油"];
 
 /// The numbers of the chapter *Generation and chat*.
 pub(super) fn numbers(n: &mut Numbers) {
+    let shipped = Sampling::default();
+    n.text("shipped_penalty", shipped.repetition_penalty);
+    n.text("shipped_temperature", shipped.temperature);
+    n.text("shipped_top_k", shipped.top_k);
+    n.text("shipped_top_p", shipped.top_p);
     drinks(n);
     order(n);
     chat(n);
@@ -112,8 +117,12 @@ fn order(n: &mut Numbers) {
         softmax_in_place(logits.view_mut());
         logits.mapv(f64::from)
     };
-    let top_k = |logits: &mut Array1<f32>| filters::top_k(logits.view_mut(), 2);
-    let top_p = |logits: &mut Array1<f32>| filters::top_p(logits.view_mut(), 0.5);
+    let (k, half) = (2, 0.5);
+    n.text("order_top_k", k);
+    n.text("order_top_p", half);
+    n.text("order_first", p[0]);
+    let top_k = |logits: &mut Array1<f32>| filters::top_k(logits.view_mut(), k);
+    let top_p = |logits: &mut Array1<f32>| filters::top_p(logits.view_mut(), half);
     n.vector("order_shipped", after(&top_k, &top_p).view(), 3);
     n.vector("order_other", after(&top_p, &top_k).view(), 3);
     let mut two = p.ln();

@@ -30,7 +30,8 @@ fn a_file(n: &mut Numbers) {
     let read = read_safetensors(file.into()).expect("as the format has it");
     let gamma = read["gamma"].clone().expect("bf16 is supported");
     let gamma = gamma.to_vector("gamma").expect("a vector");
-    n.vector("gamma", gamma.mapv(f64::from).view(), 5);
+    let exactly: Vec<String> = gamma.iter().map(f32::to_string).collect();
+    n.text("gamma", format!("({})", exactly.join(",\\; ")));
 
     let third = values.bytes()[4..6].iter().rev();
     let third = third.fold(0_u32, |bits, &byte| bits << 8 | u32::from(byte));
@@ -41,7 +42,7 @@ fn a_file(n: &mut Numbers) {
     n.text("third_exponent_stored", third >> 7 & 0xff);
     n.text("third_fraction_bits", format!("{:07b}", third & 0x7f));
     n.number("third_fraction", 1.0 + f64::from(third & 0x7f) / 128.0, 2);
-    n.number("third", f64::from(gamma[2]), 5);
+    n.text("third", gamma[2]);
 }
 
 fn hex(bytes: &[u8]) -> String {
