@@ -196,21 +196,30 @@ pub fn all() -> Result<&'static [Source]> {
     Ok(ALL.get_or_init(|| all))
 }
 
-/// The test of this name.
+/// The test of this name; where several have it, `dtransformer::name` is that of the file or folder `dtransformer`.
 pub fn test(name: &str) -> Result<Item<'static>> {
+    let (module, name) = match name.split_once("::") {
+        Some((module, name)) => (Some(module), name),
+        None => (None, name),
+    };
     let declared = format!("fn {name}(");
+    let within = |source: &Source| {
+        let path = source.path.with_extension("");
+        module.is_none_or(|module| path.iter().any(|part| part == module))
+    };
     let mut found = all()?.iter().filter(|source| {
-        source
-            .lines
-            .iter()
-            .any(|line| line.trim_start().starts_with(&declared))
+        within(source)
+            && source
+                .lines
+                .iter()
+                .any(|line| line.trim_start().starts_with(&declared))
     });
     let source = found
         .next()
         .with_context(|| format!("there is no test `{name}`"))?;
     if let Some(other) = found.next() {
         bail!(
-            "two tests are named `{name}`: in {} and {}",
+            "two tests are named `{name}`, in {} and {}: write the module before it, `module::{name}`",
             source.path.display(),
             other.path.display()
         );
@@ -259,6 +268,12 @@ mod tests {
         );
         assert!(test.text().starts_with("#[test]\nfn shipped_equals"));
         assert!(super::test("no_such_test").is_err());
+        assert!(super::test("shipped_equals_the_page").is_err());
+        let of_decoder = super::test("dtransformer::shipped_equals_the_page").unwrap();
+        assert_eq!(
+            of_decoder.source.path,
+            Path::new("src/dtransformer/tests.rs")
+        );
     }
 
     #[test]
