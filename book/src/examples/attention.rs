@@ -139,10 +139,15 @@ fn rows(matrix: &Array2<f64>, decimals: usize, words: [&str; 4]) -> Vec<Vec<Stri
     let cells = matrix.rows().into_iter().zip(words);
     cells
         .map(|(row, word)| {
-            [format!("*{word}*")]
-                .into_iter()
-                .chain(row.iter().map(|&x| cell(x)))
-                .collect()
+            // Chinese has no italics.
+            [if word.is_ascii() {
+                format!("*{word}*")
+            } else {
+                word.into()
+            }]
+            .into_iter()
+            .chain(row.iter().map(|&x| cell(x)))
+            .collect()
         })
         .collect()
 }
