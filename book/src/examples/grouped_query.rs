@@ -2,10 +2,9 @@
 
 use crate::numbers::{Numbers, rounded};
 use baichuan2::{
-    attention::{Bias, Visibility},
     attention::{
-        GroupedQueryAttention, GroupedQueryParameters, LayerCache, Projection, attend, causal_mask,
-        grouped_query::Positions, grouped_query_attention_formal,
+        Bias, GroupedQueryAttention, GroupedQueryParameters, LayerCache, Projection, Visibility,
+        attend, causal_mask, grouped_query::Positions, grouped_query_attention_formal,
     },
     dtransformer::Config,
     probe::LayerProbe,
@@ -127,7 +126,8 @@ pub(super) fn numbers(n: &mut Numbers) {
     n.table("heads_zh", &columns, &heads);
 
     let printed = softmax(array![[1.0, 0.0]].view());
-    n.vector("printed_weights", printed.row(0), 3);
+    n.number("printed_seen", printed[[0, 0]], 3);
+    n.number("printed_hidden", printed[[0, 1]], 3);
 
     // What a cache weighs, in bf16.
     let (c7, c13) = (Config::baichuan2_7b(), Config::baichuan2_13b());
