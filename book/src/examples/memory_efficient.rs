@@ -1,5 +1,6 @@
 //! Six scores met two at a time: what [`Running`] holds after each block, and how much memory blocks and maps take.
 
+use super::grouped_query::grouping;
 use crate::numbers::{Numbers, rounded};
 use baichuan2::{
     attention::{Running, fade},
@@ -65,6 +66,7 @@ pub(super) fn numbers(n: &mut Numbers) {
     let gib = (1_u64 << 30) as f64;
     let map = (2 * c.num_attention_heads * c.context * c.context) as f64;
     n.number("map_million", (c.context * c.context) as f64 / 1e6, 1);
+    n.text("map_wan", grouping((c.context * c.context + 5000) / 10_000));
     n.text("heads", c.num_attention_heads);
     n.text("layers", c.num_hidden_layers);
     n.number("layer_gib", map / gib, 2);
@@ -81,17 +83,4 @@ pub(super) fn numbers(n: &mut Numbers) {
         grouping(4 * (running.max.len() + running.sum.len())),
     );
     n.text("bytes", grouping(4 * (queries * block + held)));
-}
-
-/// With a comma after each three digits.
-fn grouping(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
