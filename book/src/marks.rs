@@ -5,6 +5,7 @@
 //! | `{{= name}}` | a number of this chapter's worked example ([`crate::examples`]) |
 //! | `{{#code src/rms_norm.rs RmsNorm::rms}}` | that item, as it stands in the library, with its file and line |
 //! | `{{#test some_test}}`, `{{#test some_test \| what it says}}` | a test by name, to unfold, with what it catches and the command that runs it |
+//! | `{{#test module::some_test}}` | the one in that file or folder, where several tests have the name |
 //! | `{{#exercise softmax}}` | the exercise, and the command that runs it |
 //! | a code block `` ```steps src/rms_norm.rs rms_norm_formal `` | the page's steps (`1. In words.`), each beside the line of that function that claims it |
 //! | a code block `` ```live NAME `` | the picture `pictures/NAME.svg`, alive where scripts run, with the block's text below |
@@ -224,6 +225,7 @@ impl Marks {
 
     fn test(&self, name: &str, words: Option<&str>) -> Result<String> {
         let item = source::test(name)?;
+        let name = name.rsplit("::").next().unwrap_or(name);
         let documentation = item.documentation();
         let words = words.unwrap_or(&documentation);
         let file = item.source.path.display();
@@ -386,7 +388,7 @@ mod tests {
             ("{{#code src/nothing.rs x}}", "no such file"),
             ("{{#test no_such_test}}", "no test `no_such_test`"),
             ("{{#exercise nothing}}", "no such exercise"),
-            ("{{#test rms_norm_formal}}", "is no test"),
+            ("{{#test rms_norm_formal}}", "there is no test"),
             ("```live nothing\n\nA caption.\n```", "nothing.json"),
         ] {
             let error = format!("{:#}", ENGLISH.page("none", text).unwrap_err());

@@ -60,6 +60,17 @@ impl Source {
         })
     }
 
+    /// The function of the trial that is listed as `module::name`.
+    fn trial(&self, name: &str) -> Option<&str> {
+        let listed = format!("::{name}\",");
+        let at = self.lines.iter().position(|line| line.ends_with(&listed))?;
+        let function = self.lines.get(at + 1)?.trim().trim_end_matches(',');
+        function
+            .chars()
+            .all(|c| c == '_' || c.is_ascii_alphanumeric())
+            .then_some(function)
+    }
+
     /// The bodies of all implementations of a type, and of a trait or module of that name.
     fn blocks(&self, name: &str) -> Vec<Range<usize>> {
         let name = regex::escape(name);
@@ -196,34 +207,40 @@ pub fn all() -> Result<&'static [Source]> {
     Ok(ALL.get_or_init(|| all))
 }
 
-/// The test of this name.
+/// The test of this name; where several have it, `dtransformer::name` is that of the file or folder `dtransformer`.
+///
+/// A trial of a harness of its own (`tests/reference`, whose data may be absent) is listed by its name, and followed by its function.
 pub fn test(name: &str) -> Result<Item<'static>> {
-    let declared = format!("fn {name}(");
-    let mut found = all()?.iter().filter(|source| {
-        source
-            .lines
-            .iter()
-            .any(|line| line.trim_start().starts_with(&declared))
-    });
-    let source = found
-        .next()
-        .with_context(|| format!("there is no test `{name}`"))?;
-    if let Some(other) = found.next() {
-        bail!(
-            "two tests are named `{name}`: in {} and {}",
-            source.path.display(),
-            other.path.display()
-        );
+    let (module, name) = match name.split_once("::") {
+        Some((module, name)) => (Some(module), name),
+        None => (None, name),
+    };
+    let mut found = Vec::new();
+    for source in all()? {
+        let path = source.path.with_extension("");
+        if module.is_none_or(|module| path.iter().any(|part| part == module)) {
+            found.extend(
+                source
+                    .item(name)
+                    .ok()
+                    .filter(|item| item.text().contains("#[test]")),
+            );
+            found.extend(
+                source
+                    .trial(name)
+                    .and_then(|function| source.item(function).ok()),
+            );
+        }
     }
-    let item = source.item(name)?;
-    // Tests whose data may be absent are run by a harness of their own.
-    let harness = ["tests/reference", "viz/tests"]
-        .iter()
-        .any(|folder| source.path.starts_with(folder));
-    if !harness && !item.text().contains("#[test]") {
-        bail!("`{name}` in {} is no test", source.path.display());
+    match (found.pop(), found.pop()) {
+        (Some(item), None) => Ok(item),
+        (None, _) => bail!("there is no test `{name}`"),
+        (Some(one), Some(other)) => bail!(
+            "two tests are named `{name}`, in {} and {}: write the module before it, `module::{name}`",
+            other.source.path.display(),
+            one.source.path.display()
+        ),
     }
-    Ok(item)
 }
 
 #[cfg(test)]
@@ -259,6 +276,22 @@ mod tests {
         );
         assert!(test.text().starts_with("#[test]\nfn shipped_equals"));
         assert!(super::test("no_such_test").is_err());
+        assert!(
+            super::test("rms_norm_formal").is_err(),
+            "a function that is no test"
+        );
+        let trial = super::test("baichuan2_encodes_and_decodes_as_sentencepiece").unwrap();
+        assert!(
+            trial
+                .text()
+                .starts_with("fn encodes_and_decodes_as_sentencepiece")
+        );
+        assert!(super::test("shipped_equals_the_page").is_err());
+        let of_decoder = super::test("dtransformer::shipped_equals_the_page").unwrap();
+        assert_eq!(
+            of_decoder.source.path,
+            Path::new("src/dtransformer/tests.rs")
+        );
     }
 
     #[test]
