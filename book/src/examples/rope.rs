@@ -32,6 +32,7 @@ fn by_hand(n: &mut Numbers) {
     n.vector("q", q.view(), 0);
     n.number("theta0", theta(0, d, BASE), 0);
     n.number("theta1", theta(1, d, BASE), 2);
+    n.number("slow5", 5.0 * theta(1, d, BASE), 2);
     let at = |position| rope_formal(q.view(), position, BASE);
     for (name, position) in [("q5", 5), ("k2", 2), ("q105", 105), ("k102", 102)] {
         n.vector(name, at(position).view(), 3);
