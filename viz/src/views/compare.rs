@@ -3,10 +3,9 @@
 use super::{Scene, attention, likely, tokens};
 use crate::{
     analysis::Analysis,
-    app::{count, short},
     background,
     heat_map::{HeatMap, version},
-    model::Source,
+    model::{Source, count, short},
     theme,
 };
 use baichuan2::{
