@@ -12,10 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use headless_chrome::{
     Browser, LaunchOptions, Tab,
     protocol::cdp::{
-        Emulation, Input,
-        Network::Enable,
-        Page::CaptureScreenshotFormatOption::Png,
-        types::Event,
+        Emulation, Input, Network::Enable, Page::CaptureScreenshotFormatOption::Png, types::Event,
     },
 };
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -35,7 +32,10 @@ use tempfile::TempDir;
 fn main() -> ExitCode {
     let trials = vec![
         trial("three_views_start_and_answer_a_click", three_views),
-        trial("the_page_scrolls_over_a_picture_until_it_is_pressed", scrolling),
+        trial(
+            "the_page_scrolls_over_a_picture_until_it_is_pressed",
+            scrolling,
+        ),
         trial("theme_and_keys_and_the_way_back", theme_keys_and_reset),
         trial("a_text_goes_on_token_by_token", generation),
         trial("what_cannot_be_shown_stays_still", failing),
@@ -53,7 +53,9 @@ fn trial(name: &str, test: fn(&Needed) -> Result<()>) -> Trial {
         Err(missing) if env::var_os("BAICHUAN2_REQUIRE_LIVE").is_some_and(|on| on == "1") => {
             Trial::test(name, move || Err(missing.into()))
         }
-        Err(missing) => Trial::test(format!("{name} (needs {missing})"), || Ok(())).with_ignored_flag(true),
+        Err(missing) => {
+            Trial::test(format!("{name} (needs {missing})"), || Ok(())).with_ignored_flag(true)
+        }
     }
 }
 
@@ -65,7 +67,8 @@ struct Needed {
 
 impl Needed {
     fn find() -> Result<Self, String> {
-        let module = env::var_os("BAICHUAN2_LIVE").map_or_else(|| target().join("module"), PathBuf::from);
+        let module =
+            env::var_os("BAICHUAN2_LIVE").map_or_else(|| target().join("module"), PathBuf::from);
         if !module.join("live-module.js").is_file() {
             return Err("the module: cargo run -p baichuan2-live -- target/live/module".into());
         }
@@ -124,7 +127,11 @@ impl Shown {
              <body>{body}<div style='height: 20000px'></div><p id=end>The end.</p><script src=live.js defer></script></body></html>"
         );
         fs::write(folder.path().join("page.html"), page)?;
-        let args = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--hide-scrollbars"];
+        let args = [
+            "--use-angle=swiftshader",
+            "--enable-unsafe-swiftshader",
+            "--hide-scrollbars",
+        ];
         let browser = Browser::new(LaunchOptions {
             path: Some(needed.browser.clone()),
             sandbox: false,
@@ -151,21 +158,27 @@ impl Shown {
             viewport: None,
             display_feature: None,
             device_posture: None,
-            scrollbar_type: None,
-            screen_orientation_lock_emulation: None,
         })?;
         let requests = Arc::new(Mutex::new(Vec::new()));
         let complaints = Arc::new(Mutex::new(Vec::new()));
         let (asked, complained) = (requests.clone(), complaints.clone());
         tab.add_event_listener(Arc::new(move |event: &Event| {
             let (list, what) = match event {
-                Event::NetworkRequestWillBeSent(event) => (&asked, event.params.request.url.clone()),
+                Event::NetworkRequestWillBeSent(event) => {
+                    (&asked, event.params.request.url.clone())
+                }
                 Event::NetworkWebSocketCreated(event) => (&asked, event.params.url.clone()),
-                Event::LogEntryAdded(event) if format!("{:?}", event.params.entry.level) == "Error" => {
+                Event::LogEntryAdded(event)
+                    if format!("{:?}", event.params.entry.level) == "Error" =>
+                {
                     (&complained, event.params.entry.text.clone())
                 }
-                Event::RuntimeExceptionThrown(event) => (&complained, format!("{:?}", event.params.exception_details)),
-                Event::RuntimeConsoleAPICalled(event) if format!("{:?}", event.params.Type) == "Error" => {
+                Event::RuntimeExceptionThrown(event) => {
+                    (&complained, format!("{:?}", event.params.exception_details))
+                }
+                Event::RuntimeConsoleAPICalled(event)
+                    if format!("{:?}", event.params.Type) == "Error" =>
+                {
                     (&complained, format!("{:?}", event.params.args))
                 }
                 _ => return,
@@ -192,7 +205,10 @@ impl Shown {
     }
 
     fn evaluate(&self, script: &str) -> Result<Value> {
-        let found = self.tab.evaluate(script, true).with_context(|| script.to_owned())?;
+        let found = self
+            .tab
+            .evaluate(script, true)
+            .with_context(|| script.to_owned())?;
         Ok(found.value.unwrap_or(Value::Null))
     }
 
@@ -210,10 +226,19 @@ impl Shown {
     }
 
     fn until_running(&self, figure: usize) -> Result<()> {
-        self.evaluate(&format!("f{figure}.scrollIntoView({{block: 'center', behavior: 'instant'}})"))?;
-        self.until(&format!("f{figure}.dataset.state === 'running' || f{figure}.dataset.state === 'failed'"))?;
-        let state = self.evaluate(&format!("f{figure}.dataset.state + ' ' + f{figure}.textContent"))?;
-        ensure!(state.as_str().unwrap_or_default().starts_with("running"), "figure {figure}: {state}");
+        self.evaluate(&format!(
+            "f{figure}.scrollIntoView({{block: 'center', behavior: 'instant'}})"
+        ))?;
+        self.until(&format!(
+            "f{figure}.dataset.state === 'running' || f{figure}.dataset.state === 'failed'"
+        ))?;
+        let state = self.evaluate(&format!(
+            "f{figure}.dataset.state + ' ' + f{figure}.textContent"
+        ))?;
+        ensure!(
+            state.as_str().unwrap_or_default().starts_with("running"),
+            "figure {figure}: {state}"
+        );
         // It fades in.
         thread::sleep(Duration::from_millis(400));
         Ok(())
@@ -221,12 +246,20 @@ impl Shown {
 
     fn session(&self, figure: usize) -> Result<Value> {
         let json = self.evaluate(&format!("f{figure}.baichuan2.session()"))?;
-        Ok(serde_json::from_str(json.as_str().context("a session is text")?)?)
+        Ok(serde_json::from_str(
+            json.as_str().context("a session is text")?,
+        )?)
     }
 
-    fn mouse(&self, kind: Input::DispatchMouseEventTypeOption, at: [f64; 2], wheel: f64) -> Result<()> {
+    fn mouse(
+        &self,
+        kind: Input::DispatchMouseEventTypeOption,
+        at: [f64; 2],
+        wheel: f64,
+    ) -> Result<()> {
         use Input::DispatchMouseEventTypeOption::{MousePressed, MouseReleased};
-        let button = matches!(kind, MousePressed | MouseReleased).then_some(Input::MouseButton::Left);
+        let button =
+            matches!(kind, MousePressed | MouseReleased).then_some(Input::MouseButton::Left);
         let is_wheel = wheel != 0.0;
         self.tab.call_method(Input::DispatchMouseEvent {
             Type: kind,
@@ -255,7 +288,8 @@ impl Shown {
         let corner = self.evaluate(&format!(
             "(() => {{ const r = f{figure}.querySelector('canvas').getBoundingClientRect(); return JSON.stringify([r.x, r.y, r.width, r.height]); }})()"
         ))?;
-        let [x, y, width, height]: [f64; 4] = serde_json::from_str(corner.as_str().context("a rectangle")?)?;
+        let [x, y, width, height]: [f64; 4] =
+            serde_json::from_str(corner.as_str().context("a rectangle")?)?;
         Ok([x + at[0] * width, y + at[1] * height])
     }
 
@@ -299,11 +333,20 @@ impl Shown {
     fn is_quiet(&self) -> Result<()> {
         let own = format!("file://{}/", self.folder.path().display());
         let requests = self.requests.lock().expect("a list");
-        ensure!(requests.len() >= 3, "the browser was not listened to: {requests:?}");
+        ensure!(
+            requests.len() >= 3,
+            "the browser was not listened to: {requests:?}"
+        );
         for request in requests.iter() {
-            ensure!(request.starts_with(&own) || request.starts_with("data:"), "the page asks for {request}");
+            ensure!(
+                request.starts_with(&own) || request.starts_with("data:"),
+                "the page asks for {request}"
+            );
         }
-        let modules = requests.iter().filter(|request| request.ends_with("live-module.js")).count();
+        let modules = requests
+            .iter()
+            .filter(|request| request.ends_with("live-module.js"))
+            .count();
         ensure!(modules == 1, "the module is loaded {modules} times");
         let complaints = self.complaints.lock().expect("a list");
         ensure!(complaints.is_empty(), "{}", complaints.join("\n"));
@@ -321,7 +364,10 @@ const PAGE: [u32; 2] = [900, 700];
 fn three_views(needed: &Needed) -> Result<()> {
     let views = ["Attention", "Tokens", "Stream"];
     let sessions = views.map(view);
-    let figures: Vec<(&str, &str)> = sessions.iter().map(|session| (session.as_str(), "en")).collect();
+    let figures: Vec<(&str, &str)> = sessions
+        .iter()
+        .map(|session| (session.as_str(), "en"))
+        .collect();
     let shown = Shown::page(needed, PAGE, &figures)?;
     let height = shown.evaluate("f0.offsetHeight")?;
     for (i, view) in views.iter().enumerate() {
@@ -332,7 +378,10 @@ fn three_views(needed: &Needed) -> Result<()> {
         ensure!(now["view"] == *view, "{now}");
         shown.keep_picture(&format!("three-{view}"))?;
     }
-    ensure!(shown.evaluate("f0.offsetHeight")? == height, "the layout jumps");
+    ensure!(
+        shown.evaluate("f0.offsetHeight")? == height,
+        "the layout jumps"
+    );
     shown.is_quiet()
 }
 
@@ -342,25 +391,37 @@ fn scrolling(needed: &Needed) -> Result<()> {
     let session = view("Attention");
     let shown = Shown::page(needed, PAGE, &[(&session, "en")])?;
     shown.until_running(0)?;
-    ensure!(shown.evaluate("document.activeElement === document.body")? == true, "the picture took the keyboard");
+    ensure!(
+        shown.evaluate("document.activeElement === document.body")? == true,
+        "the picture took the keyboard"
+    );
     let over = shown.place(0, [0.4, 0.7])?;
     let before = shown.scrolled()?;
     shown.mouse(MouseMoved, over, 0.0)?;
     shown.mouse(MouseWheel, over, 40.0)?;
     thread::sleep(Duration::from_millis(300));
     let free = shown.scrolled()?;
-    ensure!(free > before, "the page did not scroll over a picture: {before} {free}");
+    ensure!(
+        free > before,
+        "the page did not scroll over a picture: {before} {free}"
+    );
     shown.click(0, [0.4, 0.7])?;
     let over = shown.place(0, [0.4, 0.7])?;
     shown.mouse(MouseWheel, over, 40.0)?;
     thread::sleep(Duration::from_millis(300));
-    ensure!(shown.scrolled()? == free, "the wheel was the page's although the picture was pressed");
+    ensure!(
+        shown.scrolled()? == free,
+        "the wheel was the page's although the picture was pressed"
+    );
     let beside = [5.0, over[1]];
     shown.mouse(MouseMoved, beside, 0.0)?;
     shown.mouse(MouseMoved, over, 0.0)?;
     shown.mouse(MouseWheel, over, 40.0)?;
     thread::sleep(Duration::from_millis(300));
-    ensure!(shown.scrolled()? > free, "the picture keeps the wheel after the pointer has left it");
+    ensure!(
+        shown.scrolled()? > free,
+        "the picture keeps the wheel after the pointer has left it"
+    );
     shown.is_quiet()
 }
 
@@ -392,7 +453,10 @@ fn theme_keys_and_reset(needed: &Needed) -> Result<()> {
     shown.click(0, [0.97, 0.9])?;
     shown.tab.press_key("ArrowRight")?;
     shown.until("JSON.parse(f0.baichuan2.session()).head === 1")?;
-    ensure!(shown.evaluate("turned")? == 0, "a key of the picture came to the page");
+    ensure!(
+        shown.evaluate("turned")? == 0,
+        "a key of the picture came to the page"
+    );
     shown.evaluate("f0.querySelector('button').click()")?;
     ensure!(shown.session(0)? == first);
     shown.is_quiet()
@@ -421,11 +485,21 @@ fn generation(needed: &Needed) -> Result<()> {
 /// Catches: a broken picture in place of a still; silence about it; one that takes the others with it.
 fn failing(needed: &Needed) -> Result<()> {
     let good = view("Tokens");
-    let shown = Shown::page(needed, PAGE, &[(r#"{"baichuan2_session":1,"view":"Kitchen"}"#, "en"), (&good, "en")])?;
+    let shown = Shown::page(
+        needed,
+        PAGE,
+        &[
+            (r#"{"baichuan2_session":1,"view":"Kitchen"}"#, "en"),
+            (&good, "en"),
+        ],
+    )?;
     shown.until("f0.dataset.state === 'failed'")?;
     let caption = shown.evaluate("f0.querySelector('figcaption').textContent")?;
     let caption = caption.as_str().unwrap_or_default();
-    ensure!(caption.contains("stays still") && caption.contains("Kitchen"), "{caption}");
+    ensure!(
+        caption.contains("stays still") && caption.contains("Kitchen"),
+        "{caption}"
+    );
     ensure!(shown.evaluate("getComputedStyle(f0.querySelector('img')).visibility")? == "visible");
     ensure!(shown.evaluate("f0.querySelector('canvas') === null")? == true);
     shown.until_running(1)?;
@@ -449,18 +523,32 @@ fn far_away(needed: &Needed) -> Result<()> {
 
 /// Catches: a view that fails in the browser, or has no room on a phone (to be looked at in `target/live/pictures`).
 fn every_view(needed: &Needed) -> Result<()> {
-    let views = ["Tokens", "Attention", "Positions", "Stream", "Blocks", "Generation", "Compare"];
+    let views = [
+        "Tokens",
+        "Attention",
+        "Positions",
+        "Stream",
+        "Blocks",
+        "Generation",
+        "Compare",
+    ];
     let sessions = views.map(view);
     for (size, name) in [(PAGE, "page"), ([360, 700], "phone")] {
         for (theme, language) in [("light", "en"), ("coal", "zh")] {
-            let figures: Vec<(&str, &str)> = sessions.iter().map(|session| (session.as_str(), language)).collect();
+            let figures: Vec<(&str, &str)> = sessions
+                .iter()
+                .map(|session| (session.as_str(), language))
+                .collect();
             let shown = Shown::page(needed, size, &figures)?;
             shown.evaluate(&format!("document.documentElement.className = '{theme}'"))?;
             for (i, view) in views.iter().enumerate() {
                 shown.until_running(i)?;
                 shown.keep_picture(&format!("{name}-{theme}-{view}"))?;
                 let wide = shown.evaluate("document.documentElement.scrollWidth - innerWidth")?;
-                ensure!(wide.as_f64().is_some_and(|wide| wide <= 0.0), "{view} is {wide} too wide");
+                ensure!(
+                    wide.as_f64().is_some_and(|wide| wide <= 0.0),
+                    "{view} is {wide} too wide"
+                );
             }
             shown.is_quiet()?;
         }

@@ -29,6 +29,13 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     second(ui, scene);
     ui.horizontal_wrapped(|ui| heads(ui, scene));
     ui.separator();
+    if super::is_narrow(ui) {
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            super::leave_room_for_bar(ui);
+            below_each_other(ui, scene);
+        });
+        return;
+    }
     let width = (ui.available_width() - 2.0 * ui.spacing().item_spacing.x) / 3.0;
     let height = ui.available_height();
     ui.horizontal_top(|ui| {
@@ -43,17 +50,37 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
             );
         };
         column(&mut |ui| side(ui, scene, "First"));
-        column(
-            &mut |ui| match scene.second.filter(|second| !second.tokens.is_empty()) {
-                Some(analysis) => {
-                    let mut other = Scene::new(analysis, scene.session, scene.language);
-                    side(ui, &mut other, "Second");
-                }
-                None => nothing(ui, scene),
-            },
-        );
+        column(&mut |ui| other_side(ui, scene));
         column(&mut |ui| difference(ui, scene));
     });
+}
+
+/// The two and their difference where there is little width.
+fn below_each_other(ui: &mut Ui, scene: &mut Scene) {
+    const HEIGHT: f32 = 420.0;
+    for part in 0..3 {
+        ui.push_id(part, |ui| {
+            let size = vec2(ui.available_width(), HEIGHT);
+            ui.allocate_ui(size, |ui| {
+                ui.set_max_size(size);
+                match part {
+                    0 => side(ui, scene, "First"),
+                    1 => other_side(ui, scene),
+                    _ => difference(ui, scene),
+                }
+            });
+        });
+    }
+}
+
+fn other_side(ui: &mut Ui, scene: &mut Scene) {
+    match scene.second.filter(|second| !second.tokens.is_empty()) {
+        Some(analysis) => {
+            let mut other = Scene::new(analysis, scene.session, scene.language);
+            side(ui, &mut other, "Second");
+        }
+        None => nothing(ui, scene),
+    }
 }
 
 /// At first the second is the same text with the same model as it was when it had only begun to learn; where nobody kept that, with another.

@@ -7,8 +7,10 @@ use crate::{
 };
 use baichuan2::{bpe::Specials, generation::Stage};
 use eframe::egui::{
-    self, Align2, Button, Color32, DragValue, FontId, Grid, Id, Rect, RichText, Role, ScrollArea,
-    Sense, Slider, Stroke, StrokeKind, Ui, Widget, WidgetInfo, pos2, vec2,
+    self, Align2, Button, Color32, DragValue, FontId, Grid, Id, PopupCloseBehavior, Rect, RichText,
+    Role, ScrollArea, Sense, Slider, Stroke, StrokeKind, Ui, Widget, WidgetInfo,
+    containers::menu::{MenuButton, MenuConfig},
+    pos2, vec2,
 };
 use ndarray::Array1;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,14 +28,20 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
         "The model gives each token of its vocabulary a probability; filters take out the unlikely, and one of the rest is drawn. Click a new token to see what it was chosen from, and another there to take that instead. src/generation",
     ));
     ui.separator();
+    if super::is_narrow(ui) {
+        let stay = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
+        MenuButton::new(scene.tr("Parameters").as_ref())
+            .config(stay)
+            .ui(ui, |ui| parameters(ui, scene, &mut generator));
+        text(ui, scene, &generator);
+        ui.separator();
+        alternatives(ui, scene, &mut generator);
+        return;
+    }
     ui.horizontal_top(|ui| {
         ui.vertical(|ui| {
             ui.set_width(236.0);
-            let before = scene.session.generation.clone();
-            settings(ui, scene);
-            if scene.session.generation != before {
-                generator.change(scene.analysis, &scene.session.generation);
-            }
+            parameters(ui, scene, &mut generator);
         });
         ui.separator();
         ui.vertical(|ui| {
@@ -42,6 +50,14 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
             alternatives(ui, scene, &mut generator);
         });
     });
+}
+
+fn parameters(ui: &mut Ui, scene: &mut Scene, generator: &mut Generator) {
+    let before = scene.session.generation.clone();
+    settings(ui, scene);
+    if scene.session.generation != before {
+        generator.change(scene.analysis, &scene.session.generation);
+    }
 }
 
 /// The generator lives as long as the window, so that a text that was begun goes on while another view is looked at.

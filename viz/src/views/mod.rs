@@ -101,6 +101,11 @@ pub fn kept<T: Any + Send + Sync>(
     made
 }
 
+/// Whether there is so little room that what stands side by side goes below each other: in a page, on a phone.
+pub fn is_narrow(ui: &Ui) -> bool {
+    ui.available_width() < 560.0
+}
+
 /// Keeps what is in a scrolled page off its bar, which floats over it.
 pub fn leave_room_for_bar(ui: &mut Ui) {
     ui.set_max_width(ui.available_width() - 12.0);

@@ -47,8 +47,10 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         super::leave_room_for_bar(ui);
         let position = scene.analysis.model.decoder.config().position;
-        ui.columns(2, |columns| {
-            for (i, ui) in columns.iter_mut().enumerate() {
+        let side_by_side = if super::is_narrow(ui) { 1 } else { 2 };
+        ui.columns(side_by_side, |columns| {
+            for i in 0..2 {
+                let ui = &mut columns[i.min(side_by_side - 1)];
                 ui.with_layout(Layout::top_down(Align::LEFT), |ui| match position {
                     Position::Rope { base } if i == 0 => rotation(ui, scene, &pair, base, true),
                     Position::Alibi if i == 1 => rotation(ui, scene, &pair, BASE, false),
@@ -123,7 +125,7 @@ fn pair(scene: &Scene) -> Option<Pair> {
 }
 
 fn distance(ui: &mut Ui, scene: &mut Scene, pair: &Pair) {
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         let label = ui.label(scene.tr("Distance"));
         let mut distance = pair.distance;
         ui.spacing_mut().slider_width = (ui.available_width() - 330.0).clamp(120.0, 480.0);
