@@ -1,6 +1,6 @@
 // The live pictures of the course: each <figure class="live" data-session='…'> becomes a picture that can be touched.
 //
-// The module with the program is read once, when the first picture comes near. Where anything fails, the still stays, and the caption says so.
+// The module with the program is read once, when the first picture comes near. Where anything fails, the still stays, and the caption says so (why, when it is pointed at).
 // For scripts, a figure has figure.dataset.state ("loading", "running", "failed") and figure.baichuan2: { session(), reset() }.
 "use strict";
 
@@ -31,8 +31,8 @@
     `;
 
     const WORDS = {
-        en: { reset: "Back to the start", failed: "This picture stays still here: " },
-        zh: { reset: "回到开始", failed: "这幅图在这里不能动：" },
+        en: { reset: "Back to the start", failed: "This picture stays still here." },
+        zh: { reset: "回到开始", failed: "这幅图在这里是静止的。" },
     };
 
     const element = (name, properties, ...children) => {
@@ -159,7 +159,8 @@
             this.canvas?.remove();
             const caption = this.figure.querySelector("figcaption") ?? this.figure.appendChild(element("figcaption", {}));
             const why = error?.message ?? String(error);
-            caption.append(element("div", { className: "live-failed", textContent: this.words.failed + why }));
+            caption.append(element("div", { className: "live-failed", textContent: this.words.failed, title: why }));
+            console.warn("live picture:", why);
         }
     }
 

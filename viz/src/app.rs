@@ -592,7 +592,8 @@ impl Viz {
                     ui.selectable_value(&mut self.live.session.view, view, name);
                 }
             });
-        CentralPanel::default_margins().show(ui, |ui| self.live.view(ui, self.settings.language));
+        CentralPanel::default_margins()
+            .show(ui, |ui| self.live.view(ui, self.settings.language, true));
         self.key_list(ui);
         self.live.ask();
         let time = ui.input(|input| input.time);

@@ -149,8 +149,8 @@ impl Live {
         }
     }
 
-    /// The view that is chosen.
-    pub fn view(&mut self, ui: &mut Ui, language: Language) {
+    /// The view that is chosen, with explanations or without.
+    pub fn view(&mut self, ui: &mut Ui, language: Language, explains: bool) {
         let Some(analysis) = self.analysis.clone() else {
             ui.centered_and_justified(|ui| ui.weak(language.tr("No model is open yet.")));
             return;
@@ -165,7 +165,9 @@ impl Live {
         self.session
             .clamp(analysis.layers(), analysis.heads(), analysis.tokens.len());
         let mut session = std::mem::take(&mut self.session);
-        views::show(ui, &mut self.scene(&analysis, &mut session, language));
+        let mut scene = self.scene(&analysis, &mut session, language);
+        scene.explains = explains;
+        views::show(ui, &mut scene);
         self.session = session;
     }
 
@@ -204,7 +206,7 @@ impl Live {
                 });
             });
         }
-        CentralPanel::default_margins().show(ui, |ui| self.view(ui, language));
+        CentralPanel::default_margins().show(ui, |ui| self.view(ui, language, false));
         self.ask();
     }
 }

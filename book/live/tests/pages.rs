@@ -467,18 +467,27 @@ fn generation(needed: &Needed) -> Result<()> {
     let session = view("Generation");
     let shown = Shown::page(needed, PAGE, &[(&session, "en")])?;
     shown.until_running(0)?;
-    // "Use as text" is the last of the buttons; it becomes so once there are tokens, so that the text tells of them.
-    let before = shown.session(0)?["wanted"]["text"].clone();
-    shown.keep_picture("generation-before")?;
-    for x in 1..30 {
-        shown.click(0, [f64::from(x) / 40.0, 0.17])?;
-    }
-    shown.keep_picture("generation-after")?;
-    let after = shown.session(0)?["wanted"]["text"].clone();
-    ensure!(
-        after.as_str().unwrap_or_default().len() > before.as_str().unwrap_or_default().len(),
-        "no token was added: {after}"
-    );
+    // Where the buttons are, for a canvas has no names; "Use as text" makes the session tell of the new tokens.
+    let [one, play, use_as_text] = [0.06, 0.15, 0.46].map(|x| [x, 0.115]);
+    let length = || -> Result<usize> {
+        let session = shown.session(0)?;
+        let text = session["wanted"]["text"].as_str();
+        Ok(text.context("a text")?.len())
+    };
+    let before = length()?;
+    shown.click(0, one)?;
+    thread::sleep(Duration::from_millis(500));
+    shown.click(0, use_as_text)?;
+    let one_more = length()?;
+    ensure!(one_more > before, "no token was added");
+    shown.click(0, play)?;
+    thread::sleep(Duration::from_millis(1500));
+    shown.keep_picture("generation")?;
+    shown.click(0, play)?;
+    thread::sleep(Duration::from_millis(500));
+    shown.click(0, use_as_text)?;
+    let played = length()?;
+    ensure!(played > one_more + 6, "{before}, {one_more}, {played}");
     shown.is_quiet()
 }
 
@@ -494,7 +503,9 @@ fn failing(needed: &Needed) -> Result<()> {
         ],
     )?;
     shown.until("f0.dataset.state === 'failed'")?;
-    let caption = shown.evaluate("f0.querySelector('figcaption').textContent")?;
+    let caption = shown.evaluate(
+        "f0.querySelector('figcaption').textContent + f0.querySelector('.live-failed').title",
+    )?;
     let caption = caption.as_str().unwrap_or_default();
     ensure!(
         caption.contains("stays still") && caption.contains("Kitchen"),

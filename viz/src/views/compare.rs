@@ -23,9 +23,7 @@ use ndarray::{Array2, ArrayView2, Zip};
 /// What is compared, then the two and their difference.
 pub fn show(ui: &mut Ui, scene: &mut Scene) {
     prepare(scene);
-    ui.weak(scene.tr(
-        "The first is what stands above; the second is chosen here. Where both have the same tokens, the difference of their attention is the second's weight minus the first's. src/attention/map.rs",
-    ));
+    scene.explain(ui, "The first is what stands above; the second is chosen here. Where both have the same tokens, the difference of their attention is the second's weight minus the first's. src/attention/map.rs");
     second(ui, scene);
     ui.horizontal_wrapped(|ui| heads(ui, scene));
     ui.separator();
@@ -246,9 +244,17 @@ fn nothing(ui: &mut Ui, scene: &Scene) {
 
 const PIECES: f32 = 46.0;
 
+/// Whether a map is so small that what is said next has to give it its place.
+fn is_short(ui: &Ui) -> bool {
+    ui.available_height() < 280.0
+}
+
 /// The height of a map: what pieces, headings and bars leave of the column.
 fn map_size(ui: &Ui) -> egui::Vec2 {
-    let bars = 5.0 * (likely::ROW + 1.0) + 30.0;
+    let bars = match is_short(ui) {
+        true => 0.0,
+        false => 5.0 * (likely::ROW + 1.0) + 30.0,
+    };
     let height = (ui.available_height() - bars).max(120.0);
     vec2(ui.available_width(), height)
 }
@@ -277,12 +283,14 @@ fn side(ui: &mut Ui, scene: &mut Scene, name: &str) {
             .auto_shrink(false)
             .show(ui, |ui| tokens::pieces(ui, scene, 12.0));
     });
-    let size = map_size(ui);
+    let (size, is_short) = (map_size(ui), is_short(ui));
     ui.allocate_ui(size, |ui| {
         ui.set_min_size(size);
         map(ui, scene, name);
     });
-    next(ui, scene);
+    if !is_short {
+        next(ui, scene);
+    }
 }
 
 fn map(ui: &mut Ui, scene: &mut Scene, name: &str) {

@@ -12,9 +12,7 @@ use eframe::egui::{DragValue, RichText, ScrollArea, Slider, Ui, style::HandleSha
 pub fn show(ui: &mut Ui, scene: &mut Scene) {
     follow_layer(ui, scene);
     controls(ui, scene);
-    ui.weak(scene.tr(
-        "Each cell is the likeliest next token if the model ended there: softmax(NormHead(RMSNorm(x))), brighter the surer it is. src/dtransformer, src/unembedding.rs",
-    ));
+    scene.explain(ui, "Each cell is the likeliest next token if the model ended there: softmax(NormHead(RMSNorm(x))), brighter the surer it is. src/dtransformer, src/unembedding.rs");
     let height = lens::height(ui, scene);
     let width = ui.available_width();
     if super::is_narrow(ui) {
