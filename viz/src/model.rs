@@ -126,12 +126,14 @@ pub enum OpenError {
         vocab_size: usize,
     },
     /// A number that no checkpoint has.
-    #[error("{source_name}: there is no checkpoint at {tokens} tokens")]
+    #[error("{source_name}: there is no checkpoint at {tokens} tokens{}", if *known == 0 { "; there are none here, leave it out" } else { "" })]
     NoCheckpoint {
         /// The model.
         source_name: String,
         /// What was asked for.
         tokens: u64,
+        /// How many checkpoints there are; in a page none.
+        known: usize,
     },
 }
 
@@ -152,6 +154,7 @@ impl Model {
                             .ok_or_else(|| OpenError::NoCheckpoint {
                                 source_name: source.to_string(),
                                 tokens,
+                                known: model.history().len(),
                             })?
                     }
                 },

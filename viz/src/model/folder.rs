@@ -24,6 +24,7 @@ pub fn open(folder: &Path, tokens: Option<u64>) -> Result<Parts, OpenError> {
             .ok_or_else(|| OpenError::NoCheckpoint {
                 source_name: folder.display().to_string(),
                 tokens,
+                known: history.len(),
             })?,
     };
     let files = files_of(at);

@@ -15,7 +15,7 @@ use baichuan2::{
     picture::pool_max,
 };
 use eframe::egui::{
-    self, ComboBox, Grid, Id, Rect, RichText, Role, ScrollArea, Sense, Slider, TextEdit, Ui,
+    self, ComboBox, Grid, Id, Label, Rect, RichText, Role, ScrollArea, Sense, Slider, TextEdit, Ui,
     WidgetInfo, style::HandleShape, vec2,
 };
 use ndarray::{Array2, ArrayView2, Zip};
@@ -269,11 +269,8 @@ fn side(ui: &mut Ui, scene: &mut Scene, name: &str) {
     });
     ui.horizontal(|ui| {
         ui.strong(scene.tr(name));
-        ui.weak(format!(
-            "{}{}",
-            short(&model.source),
-            seen.unwrap_or_default()
-        ));
+        let name = format!("{}{}", short(&model.source), seen.unwrap_or_default());
+        ui.add(Label::new(RichText::new(name).weak()).truncate());
     });
     ui.allocate_ui(vec2(ui.available_width(), PIECES), |ui| {
         ScrollArea::vertical()
