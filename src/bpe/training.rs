@@ -38,9 +38,9 @@ use std::{
 /// ```
 pub fn train_formal(training_text: &str, num_merges: usize) -> IndexMap<String, u64> {
     let mut text: Vec<String> = training_text.chars().map(String::from).collect();
-    let mut vocabulary: IndexMap<String, u64> = IndexMap::new(); // 1. vocabulary
+    let mut vocabulary: IndexMap<String, u64> = IndexMap::new();
     for character in &text {
-        *vocabulary.entry(character.clone()).or_default() += 1;
+        *vocabulary.entry(character.clone()).or_default() += 1; // 1. vocabulary
     }
     for _ in 0..num_merges {
         let pair_frequencies = calculate_pair_frequencies(&text); // 2a. pair_frequencies
@@ -57,10 +57,10 @@ pub fn train_formal(training_text: &str, num_merges: usize) -> IndexMap<String, 
         let (left, right) = (left.to_owned(), right.to_owned());
         let new_subword = [left.as_str(), &right].concat(); // 2c. new_subword
         vocabulary.insert(new_subword.clone(), frequency); // 2d. update_vocabulary
-        let mut i = 0; // 2e. replace_pair
+        let mut i = 0;
         while i + 1 < text.len() {
             if text[i] == left && text[i + 1] == right {
-                text[i].clone_from(&new_subword);
+                text[i].clone_from(&new_subword); // 2e. replace_pair
                 text.remove(i + 1);
             }
             i += 1;
