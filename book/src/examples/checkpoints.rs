@@ -9,9 +9,10 @@ use baichuan2::{
     dtransformer::Decoder,
     embedded::EmbeddedModel,
     heads::{Behaviour, Head, HeadScores, Repeated},
+    probe::{LayerSite, Site, Trace, Without},
     training::corpus::copied_words,
 };
-use ndarray::array;
+use ndarray::{Axis, array};
 use std::collections::BTreeSet;
 
 /// The numbers of the chapter *What forms when*.
@@ -100,6 +101,7 @@ fn on_the_way(n: &mut Numbers) {
             *points += &format!("{x:.1},{:.1} ", 15.0 + 150.0 * (1.0 - score));
         }
         if *tokens == 45.0e6 {
+            ablation(n, decoder, &sequences);
             n.number("previous_last", both[0], 2);
             n.number("induction_last", both[1], 2);
             let chance = |head, behaviour| scores.by_chance(head, behaviour).expect("a head");
@@ -123,4 +125,38 @@ fn on_the_way(n: &mut Numbers) {
     );
     n.text("previous_points", &points[0]);
     n.text("induction_points", &points[1]);
+}
+
+/// The induction score of head 4.0 with another head switched off: the previous-token head 2.0, and, to compare, each other head of layers 0 to 3.
+fn ablation(n: &mut Numbers, decoder: &Decoder, sequences: &[Repeated]) {
+    let config = decoder.config();
+    let (layers, heads) = (config.num_hidden_layers, config.num_attention_heads);
+    let site = Site::Layer(4, LayerSite::AttnProbs);
+    let without = |off: Option<Head>| {
+        let scores = sequences.iter().map(|sequence| {
+            let ids = sequence.ids();
+            let mut trace = Trace::of(|site| matches!(site, Site::Layer(4, LayerSite::AttnProbs)));
+            let mut probe = Without::new(off, layers, heads)
+                .expect("a head of the model")
+                .then(&mut trace);
+            decoder
+                .forward_last(ids, &mut decoder.new_cache_of(ids.len()), Some(&mut probe))
+                .expect("a sequence of the vocabulary");
+            let maps = trace.get(site).expect("the layer's maps").view();
+            let map = maps.index_axis_move(Axis(0), 0);
+            let map = map.into_dimensionality().expect("queries by keys");
+            Behaviour::Induction.score(map, ids.len() / 2)
+        });
+        scores.sum::<f64>() / sequences.len() as f64
+    };
+    n.number("with_all", without(None), 2);
+    let others = (0..4).flat_map(|layer| (0..heads).map(move |head| Head { layer, head }));
+    let mut falls: Vec<(Head, f64)> = others.map(|head| (head, without(Some(head)))).collect();
+    falls.sort_by(|a, b| a.1.total_cmp(&b.1));
+    // The previous-token heads are the two without which it falls most.
+    for (i, name) in ["lowest", "second", "third"].into_iter().enumerate() {
+        n.text(&format!("{name}_head"), falls[i].0);
+        n.number(name, falls[i].1, 2);
+    }
+    n.text("others", falls.len() - 2);
 }

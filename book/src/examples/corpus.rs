@@ -1,6 +1,6 @@
 //! What the documents of the corpus cost, and what the small model pays for one of them, token by token.
 
-use crate::numbers::Numbers;
+use crate::numbers::{Numbers, rounded};
 use baichuan2::{
     embedded::EmbeddedModel,
     training::{
@@ -40,25 +40,17 @@ pub(super) fn numbers(n: &mut Numbers) {
     let mut choices = vec![kind + 1.0, starts.log2(), 3.0];
     choices.resize(words.len() - 1, 0.0);
     choices.push(1.0);
-    let row = |name: &str, bits: &mut dyn Iterator<Item = f64>| {
-        [name.to_owned()]
-            .into_iter()
-            .chain(bits.map(|bits| format!("{bits:.2}")))
-            .collect()
-    };
-    let head: Vec<&str> = [""]
-        .into_iter()
-        .chain(words.iter().map(|(word, _)| word.as_str()))
+    let rows: Vec<Vec<String>> = words
+        .iter()
+        .zip(choices)
+        .map(|((word, paid), choice)| vec![word.clone(), rounded(choice, 2), rounded(*paid, 2)])
         .collect();
-    let mut both = |name: &str, chosen: &str, model: &str| {
-        let rows = [
-            row(chosen, &mut choices.iter().copied()),
-            row(model, &mut words.iter().map(|w| w.1)),
-        ];
-        n.table(name, &head, &rows);
-    };
-    both("paid", "the choice", "the model");
-    both("paid_zh", "选择", "模型");
+    n.table(
+        "paid",
+        &["read", "the choice costs", "the model pays"],
+        &rows,
+    );
+    n.table("paid_zh", &["读到", "选择值", "模型付"], &rows);
     n.number("paid_bits", words.iter().map(|(_, bits)| bits).sum(), 2);
 
     let hard = begins("Count: 15, 25");
