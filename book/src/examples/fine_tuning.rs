@@ -135,8 +135,24 @@ fn sizes(n: &mut Numbers) {
         .find(|p| p.name.ends_with("W_pack.weight"))
         .and_then(|p| <[usize; 2]>::try_from(p.shape.clone()).ok())
         .expect("a matrix");
-    n.text("rows", rows);
-    n.text("columns", columns);
-    n.text("whole", rows * columns);
-    n.text("factors", rows + columns);
+    n.text("rows", grouped(rows));
+    n.text("columns", grouped(columns));
+    n.text("whole", grouped(rows * columns));
+    n.text("factors", grouped(rows + columns));
+}
+
+/// A whole number with commas between thousands.
+fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let head = digits.len() % 3;
+    let (head, rest) = digits.split_at(head);
+    let groups = rest
+        .as_bytes()
+        .chunks(3)
+        .map(|chunk| String::from_utf8_lossy(chunk).into_owned());
+    let parts = (!head.is_empty())
+        .then(|| head.to_owned())
+        .into_iter()
+        .chain(groups);
+    parts.collect::<Vec<_>>().join(",")
 }

@@ -117,8 +117,8 @@ fn schedule(n: &mut Numbers) {
         .iter()
         .map(|p| p.shape.iter().product::<usize>())
         .sum();
-    n.text("parameters", numbers);
-    n.text("steps", recipe.steps());
+    n.text("parameters", grouped(numbers));
+    n.text("steps", grouped(recipe.steps() as usize));
     n.text("sequences", recipe.batch_tokens / recipe.context);
     n.number("guess", (recipe.vocab_size as f64).ln(), 2);
     let schedule = recipe.schedule();
@@ -150,4 +150,20 @@ fn schedule(n: &mut Numbers) {
         40.0 + width * recipe.warm_up as f64 / recipe.steps() as f64,
         1,
     );
+}
+
+/// A whole number with commas between thousands.
+fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let head = digits.len() % 3;
+    let (head, rest) = digits.split_at(head);
+    let groups = rest
+        .as_bytes()
+        .chunks(3)
+        .map(|chunk| String::from_utf8_lossy(chunk).into_owned());
+    let parts = (!head.is_empty())
+        .then(|| head.to_owned())
+        .into_iter()
+        .chain(groups);
+    parts.collect::<Vec<_>>().join(",")
 }
