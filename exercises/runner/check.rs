@@ -33,7 +33,7 @@ impl Findings {
 }
 
 /// True where all is as it should be.
-pub fn check(catalogue: &Catalogue) -> Result<bool> {
+pub fn check(catalogue: &Catalogue, messages: bool) -> Result<bool> {
     let mut findings = Findings {
         complaints: Vec::new(),
     };
@@ -90,7 +90,7 @@ pub fn check(catalogue: &Catalogue) -> Result<bool> {
         .unwrap_or(0);
     for round in 0..most {
         println!("mistakes {} of {most}: each is caught", round + 1);
-        caught += mistakes(catalogue, &copy, &rounds, round, &mut findings)?;
+        caught += mistakes(catalogue, &copy, &rounds, round, messages, &mut findings)?;
     }
 
     println!(
@@ -181,6 +181,7 @@ fn mistakes(
     copy: &Copy,
     rounds: &[(&Exercise, Vec<PathBuf>)],
     round: usize,
+    messages: bool,
     findings: &mut Findings,
 ) -> Result<usize> {
     for (exercise, paths) in rounds {
@@ -220,6 +221,9 @@ fn mistakes(
             caught += 1;
             let trials: Vec<_> = failed.iter().map(|(trial, _)| *trial).collect();
             println!("    {name:16} {mistake:28} {}", trials.join(", "));
+            if messages {
+                println!("{}\n", failed[0].1);
+            }
         }
     }
     Ok(caught)
@@ -260,13 +264,14 @@ impl<'a> Copy<'a> {
         if workspace.exists() {
             fs::remove_dir_all(&workspace)?;
         }
-        let package = workspace.join("exercises");
+        // Cargo tells packages apart by where they lie in their workspace: it must not be where the real ones lie in theirs.
+        let package = workspace.join("copy/exercises");
         for folder in ["src", "tests/all", "runner"] {
             copy_folder(&catalogue.folder.join(folder), &package.join(folder))?;
         }
         copy_folder(
             &root.join("tests/goldens"),
-            &workspace.join("tests/goldens"),
+            &workspace.join("copy/tests/goldens"),
         )?;
         fs::copy(root.join("Cargo.lock"), workspace.join("Cargo.lock"))?;
 
@@ -275,7 +280,7 @@ impl<'a> Copy<'a> {
         manifest.retain(|key, _| key == "profile");
         let copied = toml::toml! {
             resolver = "3"
-            members = ["exercises", "exercises/src"]
+            members = ["copy/exercises", "copy/exercises/src"]
         };
         manifest.insert("workspace".to_owned(), copied.into());
         fs::write(workspace.join("Cargo.toml"), toml::to_string(&manifest)?)?;

@@ -56,7 +56,11 @@ enum Command {
         name: String,
     },
     /// For those who write exercises: tests the tests, with stubs, solutions and known mistakes.
-    Check,
+    Check {
+        /// Also shows what a learner would read of each mistake.
+        #[arg(long)]
+        messages: bool,
+    },
 }
 
 #[derive(Args)]
@@ -111,7 +115,7 @@ fn run(cli: Cli, screen: &Screen) -> Result<ExitCode> {
         (Some(Command::Hint(asked)), None) => hint(&catalogue, screen, &asked)?,
         (Some(Command::Why { name }), None) => why(&catalogue, screen, &name)?,
         (Some(Command::Reset { name }), None) => reset(&catalogue, screen, &name)?,
-        (Some(Command::Check), None) => check::check(&catalogue)?,
+        (Some(Command::Check { messages }), None) => check::check(&catalogue, messages)?,
     };
     Ok(if done {
         ExitCode::SUCCESS

@@ -5,6 +5,15 @@
 // A stub uses nothing of what it is given.
 #![allow(unused_variables)]
 
+pub mod alibi;
+pub mod attention;
+pub mod cache;
+pub mod causal_mask;
+pub mod count_pairs;
+pub mod grouped_query;
+pub mod memory_efficient;
+pub mod multi_head;
 pub mod rms_norm;
+pub mod rope;
 pub mod softmax;
 pub mod swiglu;

@@ -57,6 +57,7 @@ where
     let run = move || {
         let mut config = Config {
             failure_persistence: None,
+            max_shrink_iters: 50_000,
             ..Config::default()
         };
         if config.rng_seed == RngSeed::Random {

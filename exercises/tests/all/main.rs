@@ -24,4 +24,17 @@ macro_rules! exercises {
 }
 
 // In the order of `exercises.toml`.
-exercises![softmax, rms_norm, swiglu];
+exercises![
+    softmax,
+    rms_norm,
+    swiglu,
+    causal_mask,
+    attention,
+    multi_head,
+    rope,
+    alibi,
+    grouped_query,
+    cache,
+    memory_efficient,
+    count_pairs
+];
