@@ -66,7 +66,6 @@ macro_rules! files {
 }
 
 /// Checkpoints on the way, in tokens seen, and their weights. All else they share with the model.
-#[cfg(feature = "history")]
 type History = &'static [(u64, &'static [u8])];
 
 #[cfg(feature = "history")]
@@ -121,8 +120,7 @@ impl EmbeddedModel {
         checkpoint
     }
 
-    /// Its checkpoints on the way, in tokens seen, fewest first.
-    #[cfg(feature = "history")]
+    /// Its checkpoints on the way, in tokens seen, fewest first; without the feature `history` there are none.
     pub fn history(self) -> Vec<u64> {
         self.checkpoints()
             .iter()
@@ -131,7 +129,6 @@ impl EmbeddedModel {
     }
 
     /// One of its checkpoints on the way, whose configuration and tokenizer are the model's.
-    #[cfg(feature = "history")]
     pub fn checkpoint_at(self, tokens: u64) -> Option<Checkpoint> {
         let found = self.checkpoints().iter().find(|(n, _)| *n == tokens);
         let (_, weights) = found?;
@@ -149,6 +146,11 @@ impl EmbeddedModel {
             EmbeddedModel::Rope => history!("rope"),
             EmbeddedModel::Alibi => history!("alibi"),
         }
+    }
+
+    #[cfg(not(feature = "history"))]
+    fn checkpoints(self) -> History {
+        &[]
     }
 
     /// Its tokenizer.

@@ -54,7 +54,8 @@ pub fn rope_formal(x: ArrayView1<f64>, position: usize, base: f64) -> Array1<f64
             .slice_mut(s![2 * i..2 * i + 2])
             .assign(&r.dot(&x.slice(s![2 * i..2 * i + 2]))); // 3. f(x, t)
     }
-    turned // 6. and 7. (4. and 5. follow from it, and are properties below)
+    // 4. and 5. follow from it: properties below
+    turned // 6. and 7. the vector turned
 }
 
 /// The page's $R_{\theta,t}$, for a distance $t$ of either sign.

@@ -1,6 +1,6 @@
 //! From the pages to HTML.
 
-use crate::{LANGUAGES, marks::Marks, repository, root};
+use crate::{LANGUAGES, marks::Marks, repository, root, stills};
 use anyhow::{Context, Result};
 use mdbook_driver::{MDBook, config::Config};
 use std::{
@@ -8,21 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Builds both languages into folders of `out`, and returns the first page. Of a draft, pictures and exercises may be missing.
+/// Builds the pages of both languages, with their pictures, into folders of `out`, and returns the first page. The pictures are alive
+/// where `out/live` holds what [`baichuan2_live::build`] makes. Of a draft, exercises may be missing.
 pub fn build(out: &Path, draft: bool) -> Result<PathBuf> {
-    fs::create_dir_all(out.join("pictures"))?;
-    for picture in fs::read_dir(root().join("pictures"))? {
-        let path = picture?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "svg" || extension == "png")
-        {
-            fs::copy(
-                &path,
-                out.join("pictures").join(path.file_name().expect("a file")),
-            )?;
-        }
-    }
+    stills::draw(&out.join("pictures"))?;
     fs::copy(
         repository().join("docs/rustdoc/katex/katex.min.css"),
         out.join("katex.css"),

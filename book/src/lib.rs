@@ -10,6 +10,7 @@ pub mod marks;
 pub mod math;
 pub mod numbers;
 pub mod source;
+pub mod stills;
 
 /// The Rust samples of the pages.
 #[cfg(doctest)]

@@ -15,7 +15,10 @@ struct Arguments {
     /// Only build.
     #[arg(long)]
     no_open: bool,
-    /// Pass over pictures and exercises that do not exist yet.
+    /// Leave the pictures still: the module that moves them takes some minutes to compile, the first time.
+    #[arg(long)]
+    still: bool,
+    /// Pass over exercises that do not exist yet.
     #[arg(long)]
     draft: bool,
 }
@@ -25,6 +28,17 @@ fn main() -> Result<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| repository().join("target"), PathBuf::from);
     let out = std::path::absolute(arguments.out.unwrap_or_else(|| target.join("book")))?;
+    let live = out.join("live");
+    if arguments.still {
+        if live.exists() {
+            std::fs::remove_dir_all(&live).with_context(|| live.display().to_string())?;
+        }
+    } else {
+        eprintln!("Compiling the live pictures for the browser (some minutes, the first time)…");
+        if let Err(why) = baichuan2_live::build(&live) {
+            eprintln!("The pictures will be still: {why:#}");
+        }
+    }
     let page = build::build(&out, arguments.draft)?;
     println!("{}", page.display());
     if !arguments.no_open {

@@ -8,7 +8,7 @@
 //! | `{{#test module::some_test}}` | the one in that file or folder, where several tests have the name |
 //! | `{{#exercise softmax}}` | the exercise, and the command that runs it |
 //! | a code block `` ```steps src/rms_norm.rs rms_norm_formal `` | the page's steps (`1. In words.`), each beside the line of that function that claims it |
-//! | a code block `` ```live NAME `` | the picture `pictures/NAME.svg`, alive where scripts run, with the block's text below |
+//! | a code block `` ```live NAME `` | the session `pictures/NAME.json` of the visualizer as a picture, alive where scripts run, with the block's text below |
 
 use crate::{
     examples,
@@ -16,6 +16,7 @@ use crate::{
     numbers::Numbers,
     repository, root,
     source::{self, Source},
+    stills,
 };
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use mdbook_driver::book::{Book, BookItem};
@@ -30,7 +31,7 @@ pub struct Marks {
     pub language: &'static str,
     /// Whether the pictures that move were built beside the pages.
     pub live: bool,
-    /// Whether pictures and exercises may be missing, as they are while a chapter is being written.
+    /// Whether exercises may be missing, as they are while a chapter is being written.
     pub draft: bool,
 }
 
@@ -166,32 +167,32 @@ impl Marks {
     }
 
     fn live_picture(&self, name: &str, caption: &str) -> Result<String> {
-        let session = root().join(format!("pictures/{name}.json"));
-        let session =
-            std::fs::read_to_string(&session).with_context(|| session.display().to_string())?;
+        let file = format!("pictures/{name}.json");
+        let session = std::fs::read_to_string(root().join(&file)).with_context(|| file.clone())?;
         let session: serde_json::Value =
-            serde_json::from_str(&session).with_context(|| format!("pictures/{name}.json"))?;
+            serde_json::from_str(&session).with_context(|| file.clone())?;
         let session = session
             .to_string()
             .replace('&', "&amp;")
             .replace('\'', "&#39;");
-        let mut html = format!(
+        // In text: pictures are named by what stands below them.
+        let plain = html(caption.trim())
+            .replace('"', "&quot;")
+            .replace(['$', '*', '`', '\n'], " ");
+        let mut figure = format!(
             "<figure class=\"live\" data-session='{session}' data-language=\"{}\">\n",
             self.language
         );
-        for (class, end) in [("still-light", ""), ("still-dark", "-dark")] {
-            let picture = root().join(format!("pictures/{name}{end}.svg"));
-            ensure!(
-                self.draft || picture.exists(),
-                "pictures/{name}{end}.svg: no such picture; `book/pictures/draw` draws it"
-            );
+        for dark in [false, true] {
+            let class = if dark { "still-dark" } else { "still-light" };
+            let still = stills::name(name, self.language, dark);
             write!(
-                html,
-                "<img class=\"{class}\" src=\"../pictures/{name}{end}.svg\" alt=\"\">"
+                figure,
+                "<img class=\"{class}\" src=\"../pictures/{still}\" alt=\"{plain}\">"
             )?;
         }
         Ok(format!(
-            "{html}\n<figcaption>\n\n{}\n\n</figcaption>\n</figure>\n",
+            "{figure}\n<figcaption>\n\n{}\n\n</figcaption>\n</figure>\n",
             caption.trim()
         ))
     }

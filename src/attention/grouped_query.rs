@@ -56,12 +56,12 @@ pub fn grouped_query_attention_formal<A: NdFloat>(
     cache: &mut Vec<(Array2<A>, Array2<A>)>,
 ) -> Array2<A> {
     let (heads, n_kv) = (p.w_q.len(), p.w_k.len());
-    // 3., 4. keys and values, and 5. the cache: they are made once a key/value head.
+    // Made and kept once a key/value head, not once a head.
     for (g, (w_k, w_v)) in p.w_k.iter().zip(&p.w_v).enumerate() {
-        let (k, v) = (z.dot(&w_k.t()), z.dot(&w_v.t()));
+        let (k, v) = (z.dot(&w_k.t()), z.dot(&w_v.t())); // 3. keys, 4. values
         match cache.get_mut(g) {
             Some((keys, values)) => {
-                keys.append(Axis(0), k.view()).expect("keys of one width");
+                keys.append(Axis(0), k.view()).expect("keys of one width"); // 5. cache
                 values
                     .append(Axis(0), v.view())
                     .expect("values of one width");

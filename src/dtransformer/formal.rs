@@ -49,16 +49,16 @@ pub(super) fn forward(
     };
     let w_e = get("embed_tokens");
     let rows: Vec<usize> = ids.iter().map(|&id| id as usize).collect();
-    let mut x = w_e.select(Axis(0), &rows); // 1. to 3. X, of ℓ rows
+    let mut x = w_e.select(Axis(0), &rows); // 1. 2. and 3. X, of ℓ rows
     for l in 0..config.num_hidden_layers {
         // 4. for each layer
         let layer = |name: &str| format!("layers.{l}.{name}");
-        let normed = norm(&x, &layer("input_layernorm"));
+        let normed = norm(&x, &layer("input_layernorm")); // 4a. a copy for attention
         let attended = attention(normed.view(), config, |name| {
             get(&layer(&format!("self_attn.{name}"))).clone()
         });
-        x = if as_printed { normed } else { x } + attended;
-        let normed = norm(&x, &layer("post_attention_layernorm"));
+        x = if as_printed { normed } else { x } + attended; // 4b. added to the stream
+        let normed = norm(&x, &layer("post_attention_layernorm")); // 4c. a copy for SwiGLU
         let swiglu = SwiGluParameters {
             w: get(&layer("mlp.gate_proj")).clone(),
             v: get(&layer("mlp.up_proj")).clone(),
@@ -69,7 +69,7 @@ pub(super) fn forward(
         let down = get(&layer("mlp.down_proj"));
         x = if as_printed { normed.clone() } else { x };
         for (normed, mut x) in normed.rows().into_iter().zip(x.rows_mut()) {
-            x += &down.dot(&swiglu_formal(normed, &swiglu));
+            x += &down.dot(&swiglu_formal(normed, &swiglu)); // 4d. added to the stream
         }
     }
     let x = norm(&x, "norm"); // 5. last norm

@@ -6,4 +6,4 @@ mod sampling;
 mod session;
 
 pub use sampling::{Sampler, Sampling, SamplingError, Stage};
-pub use session::{Error, Event, Finish, Options, Session};
+pub use session::{Error, Event, Finish, Left, Options, Session};

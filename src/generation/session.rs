@@ -89,6 +89,12 @@ pub struct Session<'m> {
     ids: Vec<u32>,
 }
 
+/// What a session has read, without its decoder: to be kept where a borrow cannot be.
+pub struct Left {
+    cache: KeyValueCache<f32>,
+    ids: Vec<u32>,
+}
+
 impl<'m> Session<'m> {
     /// An empty text, that may grow to `context` tokens.
     pub fn new(decoder: &'m Decoder, context: usize) -> Self {
@@ -96,6 +102,24 @@ impl<'m> Session<'m> {
             decoder,
             cache: decoder.new_cache_of(context),
             ids: Vec::new(),
+        }
+    }
+
+    /// Goes on where another session of the same decoder was [left](Self::leave).
+    pub fn take_up(decoder: &'m Decoder, left: Left) -> Self {
+        let Left { cache, ids } = left;
+        Session {
+            decoder,
+            cache,
+            ids,
+        }
+    }
+
+    /// Lets go of the decoder, and keeps what it has read.
+    pub fn leave(self) -> Left {
+        Left {
+            cache: self.cache,
+            ids: self.ids,
         }
     }
 

@@ -8,7 +8,6 @@
 pub mod blas;
 mod exp;
 mod linear;
-#[cfg(feature = "linalg")]
 mod principal_components;
 mod shape;
 mod softmax;
@@ -17,7 +16,6 @@ pub(crate) mod threads;
 
 pub(crate) use exp::exp_in_place;
 pub use linear::LinearMap;
-#[cfg(feature = "linalg")]
 pub use principal_components::{PrincipalComponents, PrincipalComponentsError};
 pub use shape::{ShapeError, expect_shape};
 pub(crate) use softmax::largest;

@@ -7,8 +7,7 @@
 //!
 //! * Method: Halko, Martinsson and Tropp 2011, arXiv 0909.4061, algorithm 4.4, iterated until the residual is small.
 
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
-use ndarray_linalg::krylov::{MGS, Orthogonalizer};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s, stack};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
@@ -19,6 +18,9 @@ const SPARE: usize = 8;
 const SETTLED: f64 = 1e-10;
 /// Turns after which it ends in any case.
 const TURNS: usize = 1000;
+
+/// A direction of length 1 of which less is left depends on those before.
+const DEPENDENT: f64 = 1e-8;
 
 /// The principal components of some rows.
 ///
@@ -150,20 +152,33 @@ impl PrincipalComponents {
 /// An orthonormal basis `[d, width]` that begins with what the columns of `directions` span; random where they span less.
 fn orthonormal(directions: &Array2<f64>, width: usize, random: &mut ChaCha8Rng) -> Array2<f64> {
     let d = directions.nrows();
+    // Modified Gram-Schmidt: from each direction goes what those before have of it, one after another.
     let basis = |columns: &Array2<f64>, random: &mut ChaCha8Rng| {
-        let mut basis = MGS::new(d, 1e-8);
-        for column in columns.columns() {
-            let length = column.dot(&column).sqrt();
-            if length > 0.0 {
-                basis.append(&column / length);
+        let mut basis: Vec<Array1<f64>> = Vec::with_capacity(width);
+        let append = |direction: ArrayView1<f64>, basis: &mut Vec<Array1<f64>>| {
+            let length = direction.dot(&direction).sqrt();
+            if length == 0.0 {
+                return;
             }
+            let mut rest = &direction / length;
+            for known in basis.iter() {
+                let along = known.dot(&rest);
+                rest.scaled_add(-along, known);
+            }
+            let length = rest.dot(&rest).sqrt();
+            if length >= DEPENDENT {
+                basis.push(rest / length);
+            }
+        };
+        for column in columns.columns() {
+            append(column, &mut basis);
         }
         while basis.len() < width {
             let direction = Array1::from_shape_simple_fn(d, || random.random_range(-1.0..1.0_f64));
-            let length = direction.dot(&direction).sqrt();
-            basis.append(direction / length);
+            append(direction.view(), &mut basis);
         }
-        basis.get_q()
+        let views: Vec<_> = basis.iter().map(|column| column.view()).collect();
+        stack(Axis(1), &views).expect("columns of one length")
     };
     // What the first pass leaves of columns that were nearly dependent, a second takes out.
     let once = basis(directions, random);
@@ -238,6 +253,19 @@ mod tests {
     }
 
     proptest! {
+        /// `ndarray-linalg`'s own Gram-Schmidt as an oracle. Catches: a direction that is not taken out; a basis that does not begin with the
+        /// directions that are given.
+        #[cfg(feature = "linalg")]
+        #[test]
+        fn a_basis_is_that_of_ndarray_linalg(x in sequence(1..6, 6..12)) {
+            use ndarray_linalg::krylov::{Strategy as Dependent, mgs};
+            let (expected, _) = mgs(x.rows().into_iter().map(|row| row.to_owned()), x.ncols(), 1e-6, Dependent::Terminate);
+            let mut random = ChaCha8Rng::seed_from_u64(0);
+            let found = orthonormal(&x.t().to_owned(), x.ncols(), &mut random);
+            let found = found.slice(s![.., ..expected.ncols()]).to_owned();
+            prop_assert!(largest_difference(&found, &expected) < 1e-6);
+        }
+
         /// Catches: components of X instead of X − μ; a subspace that is lost where rows span less than it; components that are not
         /// orthonormal.
         #[test]

@@ -3,17 +3,16 @@
 use crate::{
     analysis::Analysis,
     language::Language,
-    model::Source,
+    live::{Live, TEXT},
+    model::{Source, count, short},
     save::{self, Content},
     session::{EXAMPLES, Session, View},
     theme,
-    views::{self, Scene},
-    worker::{Outcome, Worker},
 };
 use baichuan2::embedded::EmbeddedModel;
 use eframe::egui::{
-    self, CentralPanel, ComboBox, Key, KeyboardShortcut, Modifiers, Panel, RichText, ScrollArea,
-    TextEdit, ThemePreference, Ui,
+    self, CentralPanel, ComboBox, Key, KeyboardShortcut, Modifiers, Panel, RichText, TextEdit,
+    ThemePreference, Ui,
     containers::menu::{MenuButton, MenuConfig},
     util::undoer::Undoer,
 };
@@ -34,17 +33,9 @@ struct Settings {
 
 /// The application.
 pub struct Viz {
-    session: Session,
+    live: Live,
     settings: Settings,
     undoer: Undoer<Session>,
-    worker: Worker,
-    /// Reads what is compared, with its outcome.
-    second: Worker,
-    compared: Option<Outcome>,
-    /// The newest analysis; it stays while a newer one is on its way.
-    analysis: Option<Arc<Analysis>>,
-    /// Why there is none of what is wanted now.
-    failure: Option<String>,
     /// A folder's name, as it is typed.
     folder: String,
     chosen_folder: Option<mpsc::Receiver<Option<PathBuf>>>,
@@ -62,7 +53,6 @@ pub struct Viz {
 
 const SESSION: &str = "session";
 const SETTINGS: &str = "settings";
-const TEXT: &str = "text";
 
 impl Viz {
     /// The window with a session to begin with, or as it was left, or with an embedded model and an example.
@@ -79,19 +69,11 @@ impl Viz {
     ) -> Self {
         let left = stored.and_then(|s| eframe::get_value(s, SESSION));
         let settings = stored.and_then(|s| eframe::get_value(s, SETTINGS));
-        let wake = || {
-            let context = context.clone();
-            move || context.request_repaint()
-        };
-        let mut viz = Viz {
-            session: session.or(left).unwrap_or_else(Session::first),
+        let session = session.or(left).unwrap_or_else(Session::first);
+        Viz {
+            live: Live::new(&context, session),
             settings: settings.unwrap_or_default(),
             undoer: Undoer::default(),
-            worker: Worker::new(wake()),
-            second: Worker::new(wake()),
-            compared: None,
-            analysis: None,
-            failure: None,
             folder: String::new(),
             chosen_folder: None,
             file: "baichuan2".into(),
@@ -100,9 +82,12 @@ impl Viz {
             overwrite: None,
             keys_shown: false,
             film: None,
-        };
-        viz.worker.want(&viz.session.wanted);
-        viz
+        }
+    }
+
+    /// Changes what the interface speaks.
+    pub fn speak(&mut self, language: Language) {
+        self.settings.language = language;
     }
 
     /// Waits for what is on its way.
@@ -115,22 +100,22 @@ impl Viz {
 
     /// Why there is nothing to see of what is wanted, where that is so.
     pub fn failure(&self) -> Option<&str> {
-        self.failure.as_deref()
+        self.live.failure()
     }
 
     /// What is wanted and chosen.
     pub fn session(&self) -> &Session {
-        &self.session
+        &self.live.session
     }
 
     /// Whether nothing is on its way.
     pub fn is_settled(&self) -> bool {
-        !self.worker.is_busy() && !self.second.is_busy()
+        self.live.is_settled()
     }
 
     /// What the model made of it.
     pub fn analysis(&self) -> Option<&Arc<Analysis>> {
-        self.analysis.as_ref()
+        self.live.analysis()
     }
 
     fn tr<'t>(&self, english: &'t str) -> std::borrow::Cow<'t, str> {
@@ -138,22 +123,13 @@ impl Viz {
     }
 
     fn receive(&mut self) {
-        self.compared = self.second.poll().or(self.compared.take());
-        match self.worker.poll() {
-            Some(Outcome::Analysed(analysis)) => {
-                self.session
-                    .clamp(analysis.layers(), analysis.heads(), analysis.tokens.len());
-                if let Source::Folder(folder) = &analysis.model.source {
-                    const MOST: usize = 8;
-                    self.settings.recent.retain(|known| known != folder);
-                    self.settings.recent.insert(0, folder.clone());
-                    self.settings.recent.truncate(MOST);
-                }
-                self.failure = None;
-                self.analysis = Some(analysis);
-            }
-            Some(Outcome::Failed(why)) => self.failure = Some(why),
-            None => {}
+        if let Some(analysis) = self.live.receive()
+            && let Source::Folder(folder) = &analysis.model.source
+        {
+            const MOST: usize = 8;
+            self.settings.recent.retain(|known| known != folder);
+            self.settings.recent.insert(0, folder.clone());
+            self.settings.recent.truncate(MOST);
         }
         if let Some(folder) = answer(&mut self.chosen_folder) {
             self.open(Source::Folder(folder));
@@ -172,8 +148,8 @@ impl Viz {
             && path.file_name().is_none_or(|name| name != "config.json")
         {
             match save::open_session(path) {
-                Ok(session) => self.session = session,
-                Err(error) => self.failure = Some(error.to_string()),
+                Ok(session) => self.live.session = session,
+                Err(error) => self.live.failure = Some(error.to_string()),
             }
             return;
         }
@@ -185,10 +161,10 @@ impl Viz {
     }
 
     fn open(&mut self, source: Source) {
-        self.session.wanted.model = source;
-        self.session.wanted.checkpoint = None;
-        self.session.wanted.switched_off.clear();
-        self.worker.again();
+        self.live.session.wanted.model = source;
+        self.live.session.wanted.checkpoint = None;
+        self.live.session.wanted.switched_off.clear();
+        self.live.worker.again();
     }
 
     fn keys(&mut self, ui: &Ui) {
@@ -202,13 +178,13 @@ impl Viz {
         if !typing {
             // Of Ctrl+Shift+Z the shorter one is a part.
             if ui.input_mut(|input| input.consume_shortcut(&redo)) {
-                if let Some(session) = self.undoer.redo(&self.session) {
-                    self.session = session.clone();
+                if let Some(session) = self.undoer.redo(&self.live.session) {
+                    self.live.session = session.clone();
                 }
             } else if ui.input_mut(|input| input.consume_shortcut(&undo))
-                && let Some(session) = self.undoer.undo(&self.session)
+                && let Some(session) = self.undoer.undo(&self.live.session)
             {
-                self.session = session.clone();
+                self.live.session = session.clone();
             }
             let pressed =
                 |key| ui.input(|input| input.key_pressed(key) && input.modifiers.is_none());
@@ -226,28 +202,7 @@ impl Viz {
             if typed("?") {
                 self.keys_shown = !self.keys_shown;
             }
-            if let Some(analysis) = &self.analysis {
-                let step = |value: &mut usize, n: usize, back, on| {
-                    if pressed(on) {
-                        *value = (*value + 1).min(n.saturating_sub(1));
-                    }
-                    if pressed(back) {
-                        *value = value.saturating_sub(1);
-                    }
-                };
-                step(
-                    &mut self.session.head,
-                    analysis.heads(),
-                    Key::ArrowLeft,
-                    Key::ArrowRight,
-                );
-                step(
-                    &mut self.session.layer,
-                    analysis.layers(),
-                    Key::ArrowUp,
-                    Key::ArrowDown,
-                );
-            }
+            self.live.keys(ui);
             let number = [
                 Key::Num1,
                 Key::Num2,
@@ -259,7 +214,7 @@ impl Viz {
             ];
             for (key, view) in number.into_iter().zip(View::ALL) {
                 if pressed(key) {
-                    self.session.view = view;
+                    self.live.session.view = view;
                 }
             }
         }
@@ -277,7 +232,7 @@ impl Viz {
 
     fn model_bar(&mut self, ui: &mut Ui) {
         ui.horizontal_wrapped(|ui| {
-            let mut source = self.session.wanted.model.clone();
+            let mut source = self.live.session.wanted.model.clone();
             let label = ui.label(self.tr("Model"));
             let combo = ComboBox::from_id_salt("model")
                 .width(150.0)
@@ -301,12 +256,12 @@ impl Viz {
                 .response
                 .labelled_by(label.id)
                 .on_hover_text(source.to_string());
-            if source != self.session.wanted.model {
+            if source != self.live.session.wanted.model {
                 self.open(source);
             }
             menu(self.tr("Open…").as_ref()).ui(ui, |ui| self.open_menu(ui));
             menu(self.tr("Save…").as_ref()).ui(ui, |ui| self.save_menu(ui));
-            if let Some(analysis) = self.analysis.clone() {
+            if let Some(analysis) = self.live.analysis.clone() {
                 self.checkpoints(ui, &analysis);
                 ui.weak(summary(&analysis, self.settings.language));
             }
@@ -410,13 +365,13 @@ impl Viz {
             return;
         }
         self.overwrite = None;
-        let Some(analysis) = self.analysis.clone() else {
+        let Some(analysis) = self.live.analysis.clone() else {
             self.said = Some(language.tr("No model is open yet.").into_owned());
             return;
         };
         const SIZE: egui::Vec2 = egui::vec2(1100.0, 800.0);
-        let mut session = self.session.clone();
-        let mut scene = self.scene(&analysis, &mut session);
+        let mut session = self.live.session.clone();
+        let mut scene = self.live.scene(&analysis, &mut session, language);
         let bytes = save::bytes(content, &mut scene, SIZE, context.theme());
         let saved = bytes.and_then(|bytes| save::write(&path, &bytes));
         self.said = Some(match saved {
@@ -428,12 +383,12 @@ impl Viz {
     /// The slider over the checkpoints of the model, and its film.
     fn checkpoints(&mut self, ui: &mut Ui, analysis: &Analysis) {
         let history = &analysis.model.history;
-        if history.is_empty() || analysis.model.source != self.session.wanted.model {
+        if history.is_empty() || analysis.model.source != self.live.session.wanted.model {
             return;
         }
         // Behind the last checkpoint stands the model itself.
         let last = history.len();
-        let checkpoint = self.session.wanted.checkpoint;
+        let checkpoint = self.live.session.wanted.checkpoint;
         let now = checkpoint
             .and_then(|tokens| history.iter().position(|n| *n == tokens))
             .unwrap_or(last);
@@ -467,7 +422,7 @@ impl Viz {
             let time = ui.input(|input| input.time);
             if place == last && now == last {
                 self.film = None;
-            } else if time >= due && !self.worker.is_busy() {
+            } else if time >= due && !self.live.worker.is_busy() {
                 if due > 0.0 {
                     place = (place + 1).min(last);
                 }
@@ -476,7 +431,7 @@ impl Viz {
             ui.ctx().request_repaint_after_secs(0.1);
         }
         if place != now {
-            self.session.wanted.checkpoint = history.get(place).copied();
+            self.live.session.wanted.checkpoint = history.get(place).copied();
         }
     }
 
@@ -491,50 +446,38 @@ impl Viz {
                     .show_ui(ui, |ui| {
                         for (hint, text) in EXAMPLES {
                             if ui
-                                .selectable_label(self.session.wanted.text == text, hint)
+                                .selectable_label(self.live.session.wanted.text == text, hint)
                                 .on_hover_text(text)
                                 .clicked()
                             {
-                                self.session.wanted.text = text.into();
+                                self.live.session.wanted.text = text.into();
                             }
                         }
                     });
                 examples.response.labelled_by(label.id);
             });
-            ScrollArea::vertical()
-                .id_salt("text scroll")
-                .max_height(64.0)
-                .show(ui, |ui| {
-                    ui.add(
-                        TextEdit::multiline(&mut self.session.wanted.text)
-                            .id(egui::Id::unique(TEXT))
-                            .desired_rows(2)
-                            .desired_width(f32::INFINITY)
-                            .hint_text(language.tr("Write here")),
-                    )
-                    .accessible_name(language.tr("Text to read"));
-                });
+            self.live.text(ui, language, 2, 64.0);
         });
     }
 
     fn status(&mut self, ui: &mut Ui) {
         let language = self.settings.language;
         ui.horizontal_wrapped(|ui| {
-            if self.worker.is_busy() {
+            if self.live.worker.is_busy() {
                 ui.spinner();
                 ui.label(language.tr("reading…"));
                 if ui.small_button(language.tr("Cancel")).clicked() {
-                    self.worker.cancel();
-                    self.failure = Some(
+                    self.live.worker.cancel();
+                    self.live.failure = Some(
                         language
                             .tr("Cancelled; change the text to read it again.")
                             .into_owned(),
                     );
                 }
             }
-            if let Some(why) = &self.failure {
+            if let Some(why) = &self.live.failure {
                 ui.label(RichText::new(why).color(ui.visuals().error_fg_color));
-            } else if let Some(analysis) = &self.analysis {
+            } else if let Some(analysis) = &self.live.analysis {
                 ui.weak(language.format(
                     "{0} tokens read in {1} ms",
                     &[
@@ -545,49 +488,12 @@ impl Viz {
                 if analysis.left_out > 0 {
                     ui.label(language.format("{0} more were left out", &[&analysis.left_out]));
                     if ui.small_button(language.tr("Read all")).clicked() {
-                        self.session.wanted.most_tokens = usize::MAX;
+                        self.live.session.wanted.most_tokens = usize::MAX;
                     }
                 }
-                let off = &self.session.wanted.switched_off;
-                if !off.is_empty() {
-                    let names: Vec<String> = off.iter().map(ToString::to_string).collect();
-                    ui.label(language.format("switched off: {0}", &[&names.join(", ")]));
-                    if ui.small_button(language.tr("All on")).clicked() {
-                        self.session.wanted.switched_off.clear();
-                    }
-                }
+                self.live.switched_off(ui, language);
             }
         });
-    }
-
-    fn middle(&mut self, ui: &mut Ui) {
-        let Some(analysis) = self.analysis.clone() else {
-            ui.centered_and_justified(|ui| ui.weak(self.tr("No model is open yet.")));
-            return;
-        };
-        if analysis.tokens.is_empty() {
-            ui.centered_and_justified(|ui| {
-                ui.weak(self.tr("Nothing to read: write a text above, or choose an example."))
-            });
-            return;
-        }
-        // What was chosen may belong to a model or a text that is not the one shown.
-        self.session
-            .clamp(analysis.layers(), analysis.heads(), analysis.tokens.len());
-        let mut session = std::mem::take(&mut self.session);
-        views::show(ui, &mut self.scene(&analysis, &mut session));
-        self.session = session;
-    }
-
-    fn scene<'a>(&'a self, analysis: &'a Analysis, session: &'a mut Session) -> Scene<'a> {
-        let mut scene = Scene::new(analysis, session, self.settings.language);
-        match &self.compared {
-            Some(Outcome::Analysed(second)) => scene.second = Some(second),
-            Some(Outcome::Failed(why)) => scene.second_failure = Some(why),
-            None => {}
-        }
-        scene.second_is_busy = self.second.is_busy();
-        scene
     }
 
     fn key_list(&mut self, ui: &Ui) {
@@ -638,26 +544,6 @@ const KEYS: [(&str, &str); 9] = [
     ("?", "this list"),
 ];
 
-/// A model's name where there is little space.
-pub fn short(source: &Source) -> String {
-    match source {
-        Source::Embedded(model) => model.to_string(),
-        Source::Folder(folder) => folder.file_name().map_or_else(
-            || source.to_string(),
-            |name| name.to_string_lossy().into_owned(),
-        ),
-    }
-}
-
-/// 32,768 as `33k`, 45,000,000 as `45.0M`.
-pub fn count(tokens: u64) -> String {
-    match tokens {
-        0..1_000 => tokens.to_string(),
-        1_000..1_000_000 => format!("{:.0}k", tokens as f64 / 1e3),
-        _ => format!("{:.1}M", tokens as f64 / 1e6),
-    }
-}
-
 fn summary(analysis: &Analysis, language: Language) -> String {
     let c = analysis.model.decoder.config();
     let position = match c.position {
@@ -680,8 +566,13 @@ fn summary(analysis: &Analysis, language: Language) -> String {
 impl Viz {
     /// Keeps what the next window begins with.
     pub fn save(&self, storage: &mut dyn eframe::Storage) {
-        eframe::set_value(storage, SESSION, &self.session);
+        eframe::set_value(storage, SESSION, &self.live.session);
         eframe::set_value(storage, SETTINGS, &self.settings);
+    }
+
+    /// One frame of the view alone, as a page shows it.
+    pub fn show_view(&mut self, ui: &mut Ui) {
+        self.live.picture(ui, self.settings.language);
     }
 
     /// One frame of the window.
@@ -698,17 +589,15 @@ impl Viz {
                 ui.add_space(4.0);
                 for view in View::ALL {
                     let name = self.tr(view.name()).into_owned();
-                    ui.selectable_value(&mut self.session.view, view, name);
+                    ui.selectable_value(&mut self.live.session.view, view, name);
                 }
             });
-        CentralPanel::default_margins().show(ui, |ui| self.middle(ui));
+        CentralPanel::default_margins()
+            .show(ui, |ui| self.live.view(ui, self.settings.language, true));
         self.key_list(ui);
-        self.worker.want(&self.session.wanted);
-        if let (View::Compare, Some(second)) = (self.session.view, &self.session.second) {
-            self.second.want(second);
-        }
+        self.live.ask();
         let time = ui.input(|input| input.time);
-        self.undoer.feed_state(time, &self.session);
+        self.undoer.feed_state(time, &self.live.session);
     }
 }
 

@@ -1,13 +1,12 @@
-//! Answers made off the window's thread: the newest question counts, and the answer before it stays on screen until there is another.
+//! Answers made beside the window: the newest question counts, and the answer before it stays on screen until there is another.
 
-use crate::language::Language;
+use crate::{lane, language::Language};
 use eframe::egui::{Context, Id, Ui};
 use std::{
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    thread,
     time::Duration,
 };
 
@@ -45,7 +44,7 @@ struct Shared<K, A> {
 
 /// Asks for what `work` makes, unless `key` is what was asked for at this `id` before.
 ///
-/// `work` gathers what is needed; what it returns runs on a thread of its own, and should ask now and then whether it is outdated, and then give up.
+/// `work` gathers what is needed; what it returns runs beside the window ([`lane::aside`]), and should ask now and then whether it is outdated, and then give up.
 /// The window is woken when it is done.
 pub fn latest<K, A, W>(ui: &Ui, id: Id, key: K, work: impl FnOnce() -> W) -> Latest<A>
 where
@@ -60,11 +59,15 @@ where
         slot.is_busy = true;
         let serial = shared.newest.fetch_add(1, Ordering::Relaxed) + 1;
         let (theirs, context, work, key) = (shared.clone(), ui.ctx().clone(), work(), key.clone());
-        thread::spawn(move || answer(&theirs, &context, serial, key, work));
-        let waited = shared
-            .answered
-            .wait_timeout_while(slot, PATIENCE, |slot| slot.is_busy);
-        slot = waited.unwrap_or_else(|broken| broken.into_inner()).0;
+        drop(slot);
+        lane::aside(move || answer(&theirs, &context, serial, key, work));
+        slot = lock(&shared.slot);
+        if slot.is_busy {
+            let waited = shared
+                .answered
+                .wait_timeout_while(slot, PATIENCE, |slot| slot.is_busy);
+            slot = waited.unwrap_or_else(|broken| broken.into_inner()).0;
+        }
     }
     if slot.is_busy {
         ui.data_mut(|data| data.insert_temp(Id::unique(WAITS), true));

@@ -29,6 +29,13 @@ pub enum ExportError {
     Drawing(String),
 }
 
+/// The fonts that pictures are written with, in the order in which letters are looked for.
+const FONTS: [&[u8]; 3] = [
+    epaint_default_fonts::UBUNTU_LIGHT,
+    epaint_default_fonts::HACK_REGULAR,
+    theme::NOTO_SANS_SC,
+];
+
 /// Frames that a view may take to settle: one to measure, one for each few of its small maps, and those in which it waits for answers.
 const FRAMES: usize = 2000;
 /// What is left to other threads between the frames of a view that waits for them.
@@ -84,7 +91,7 @@ pub fn png(svg: &str, scale: f32) -> Result<Vec<u8>, ExportError> {
     let drawing = |error: &dyn std::fmt::Display| ExportError::Drawing(error.to_string());
     let mut options = resvg::usvg::Options::default();
     let fonts = options.fontdb_mut();
-    for font in theme::FONTS {
+    for font in FONTS {
         fonts.load_font_data(font.to_vec());
     }
     let tree = resvg::usvg::Tree::from_str(svg, &options).map_err(|error| drawing(&error))?;

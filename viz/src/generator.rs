@@ -1,12 +1,12 @@
-//! The thread that continues a text token by token, and what came of it so far.
+//! Continues a text token by token beside the window, and keeps what came of it so far.
 //!
 //! As with [`worker`](crate::worker), what is wanted last is what counts: what is under way for something older ends before the next layer. What was
 //! read stays in a cache for as long as model and heads stay the same, so that a token costs one token, also after going back.
 
-use crate::{analysis::Analysis, model::Model};
+use crate::{analysis::Analysis, lane::Lane, model::Model};
 use baichuan2::{
     dtransformer,
-    generation::{Error, Event as Progress, Sampler, Sampling, Session, Stage},
+    generation::{Error, Event as Progress, Left, Sampler, Sampling, Session, Stage},
     probe::{Head, Probe, Site, Without},
 };
 use ndarray::{Array1, ArrayView1, ArrayViewD};
@@ -19,9 +19,9 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
+use web_time::Instant;
 
 /// How a text is continued: saved with the session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -167,7 +167,7 @@ pub enum End {
     Failed(String),
 }
 
-/// What the thread is asked for.
+/// What is asked for.
 struct Request {
     model: Arc<Model>,
     switched_off: BTreeSet<Head>,
@@ -193,8 +193,10 @@ enum Event {
 
 /// A text that is continued.
 pub struct Generator {
-    requests: mpsc::Sender<(u64, Request)>,
+    lane: Lane<Option<Read>>,
+    done: mpsc::Sender<(u64, Event)>,
     events: mpsc::Receiver<(u64, Event)>,
+    ready: Arc<dyn Fn() + Send + Sync>,
     newest: Arc<AtomicU64>,
     /// Which analysis the prompt is of.
     serial: Option<u64>,
@@ -208,25 +210,15 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Starts the thread; `ready` is called whenever there is something to [`poll`](Self::poll).
-    pub fn new(ready: impl Fn() + Send + 'static) -> Self {
-        let (requests, wanted) = mpsc::channel();
+    /// Continues nothing yet; `ready` is called whenever there is something to [`poll`](Self::poll).
+    pub fn new(ready: impl Fn() + Send + Sync + 'static) -> Self {
         let (done, events) = mpsc::channel();
-        let newest = Arc::new(AtomicU64::new(0));
-        let thread = Thread {
-            wanted,
-            done,
-            newest: newest.clone(),
-            ready: Box::new(ready),
-        };
-        thread::Builder::new()
-            .name("generator".into())
-            .spawn(move || thread.run())
-            .expect("the system starts a thread");
         Generator {
-            requests,
+            lane: Lane::new("generator"),
+            done,
             events,
-            newest,
+            ready: Arc::new(ready),
+            newest: Arc::default(),
             serial: None,
             prompt: Vec::new(),
             steps: Vec::new(),
@@ -303,8 +295,16 @@ impl Generator {
             settings: settings.clone(),
             tokens,
         };
-        // The thread ends only with the generator.
-        let _ = self.requests.send((serial, request));
+        let mut answer = Answer {
+            request,
+            serial,
+            newest: self.newest.clone(),
+            done: self.done.clone(),
+            ready: self.ready.clone(),
+            plays: tokens > 1,
+            due: Instant::now(),
+        };
+        self.lane.run_in_steps(move |read| answer.step(read));
     }
 
     /// Plays on with other settings, where it plays.
@@ -354,7 +354,7 @@ impl Generator {
         self.go_on(analysis, settings, 0);
     }
 
-    /// Takes in what the thread has made.
+    /// Takes in what has been made.
     pub fn poll(&mut self) {
         let newest = self.newest.load(Ordering::Relaxed);
         while let Ok((serial, event)) = self.events.try_recv() {
@@ -384,11 +384,24 @@ impl Generator {
     }
 }
 
-struct Thread {
-    wanted: mpsc::Receiver<(u64, Request)>,
-    done: mpsc::Sender<(u64, Event)>,
+/// What was read, for as long as it is the same model with the same heads.
+struct Read {
+    model: Arc<Model>,
+    switched_off: BTreeSet<Head>,
+    left: Left,
+}
+
+/// What is done of a request, token by token.
+struct Answer {
+    request: Request,
+    serial: u64,
     newest: Arc<AtomicU64>,
-    ready: Box<dyn Fn() + Send>,
+    done: mpsc::Sender<(u64, Event)>,
+    ready: Arc<dyn Fn() + Send + Sync>,
+    /// Whether more than one token was asked for.
+    plays: bool,
+    /// When the next token may come.
+    due: Instant,
 }
 
 /// Ends a pass that is outdated.
@@ -406,118 +419,133 @@ impl Probe for Until<'_> {
     }
 }
 
-impl Thread {
-    fn run(self) {
-        let mut waiting = self.newest_request();
-        while let Some((mut serial, mut request)) = waiting {
-            let (model, off) = (request.model.clone(), request.switched_off.clone());
-            let mut session = Session::new(&model.decoder, model.decoder.config().context);
-            // As long as it is the same model with the same heads, what was read stays read.
-            waiting = loop {
-                self.answer(&mut session, &request, serial);
-                (self.ready)();
-                match self.newest_request() {
-                    Some((next, other))
-                        if Arc::ptr_eq(&other.model, &model) && other.switched_off == off =>
-                    {
-                        (serial, request) = (next, other);
-                    }
-                    other => break other,
+impl Answer {
+    fn outdated(&self) -> bool {
+        self.newest.load(Ordering::Relaxed) != self.serial
+    }
+
+    fn send(&self, event: Event) {
+        // Nobody listens any more where the window was closed.
+        let _ = self.done.send((self.serial, event));
+        (self.ready)();
+    }
+
+    /// The next token, once it is due; nothing where there is none to come, or it was overtaken.
+    fn step(&mut self, read: &mut Option<Read>) -> Option<Duration> {
+        /// How soon it is noticed that something newer is wanted.
+        const LONGEST_PAUSE: Duration = Duration::from_millis(10);
+        if self.outdated() {
+            return None;
+        }
+        let now = Instant::now();
+        if self.request.tokens > 0 && now < self.due {
+            return Some((self.due - now).min(LONGEST_PAUSE));
+        }
+        match self.token(read) {
+            Ok(step) => {
+                self.due = now + pause(self.request.settings.pace);
+                self.request.text.push(step.id);
+                self.request.tokens -= 1;
+                self.send(Event::Token(step));
+                Some(Duration::ZERO)
+            }
+            Err(last) => {
+                for event in last {
+                    self.send(event);
                 }
-            };
+                None
+            }
         }
     }
 
-    /// Waits for a request; of several only the newest counts. Nothing once nobody asks any more.
-    fn newest_request(&self) -> Option<(u64, Request)> {
-        let mut request = self.wanted.recv().ok()?;
-        while let Ok(newer) = self.wanted.try_recv() {
-            request = newer;
+    /// The next token, or what is told last.
+    fn token(&self, read: &mut Option<Read>) -> Result<Step, Vec<Event>> {
+        let Request {
+            model,
+            text,
+            settings,
+            tokens,
+            ..
+        } = &self.request;
+        let context = model.decoder.config().context;
+        if text.len() > context {
+            return Err(vec![Event::Ended(End::Context(context))]);
         }
-        Some(request)
-    }
-
-    fn answer(&self, session: &mut Session, request: &Request, serial: u64) {
-        let outdated = || self.newest.load(Ordering::Relaxed) != serial;
-        let send = |event| {
-            let _ = self.done.send((serial, event));
-            (self.ready)();
+        let logits = self.read(read)?;
+        if *tokens == 0 {
+            let ended = self.plays.then_some(Event::Ended(End::Length));
+            return Err([Event::Next(logits)].into_iter().chain(ended).collect());
+        }
+        let drawn = text.len() - self.request.prompt;
+        let ended = |logits, end| Err(vec![Event::Next(logits), Event::Ended(end)]);
+        let id = match choose(settings, &logits, text, drawn) {
+            Ok(id) => id,
+            Err(why) => return ended(logits, End::Failed(why)),
         };
-        let config = request.model.decoder.config();
+        if model.tokenizer.eos() == Some(id) {
+            return ended(logits, End::Stop(id));
+        }
+        Ok(Step {
+            id,
+            choice: Arc::new(Choice::of(
+                logits.view(),
+                text,
+                settings.sampling(),
+                Some(id),
+            )),
+            by_hand: false,
+        })
+    }
+
+    /// The logits after the text, of which only what is new is read; or what is told instead.
+    fn read(&self, read: &mut Option<Read>) -> Result<Array1<f32>, Vec<Event>> {
+        let Request {
+            model,
+            switched_off,
+            text,
+            ..
+        } = &self.request;
+        let config = model.decoder.config();
         let (layers, heads) = (config.num_hidden_layers, config.num_attention_heads);
-        let eos = request.model.tokenizer.eos();
-        let mut text = request.text.clone();
-        let mut due = Instant::now();
-        for left in (0..=request.tokens).rev() {
-            if text.len() > config.context {
-                return send(Event::Ended(End::Context(config.context)));
+        let known = read
+            .take()
+            .filter(|read| Arc::ptr_eq(&read.model, model) && read.switched_off == *switched_off);
+        let mut session = match known {
+            Some(read) => Session::take_up(&model.decoder, read.left),
+            None => Session::new(&model.decoder, config.context),
+        };
+        let off = switched_off.iter().copied();
+        let off = off.filter(|head| head.layer < layers && head.head < heads);
+        let outdated = || self.outdated();
+        let mut until = Until(&outdated);
+        let without = Without::new(off, layers, heads).expect("heads that are there");
+        let mut probe = without.then(&mut until);
+        let logits = session.read(text, Some(&mut probe), &mut |progress| {
+            if let Progress::Prompt { read, of } = progress
+                && of > 1
+            {
+                self.send(Event::Reading { read, of });
             }
-            let off = request.switched_off.iter().copied();
-            let off = off.filter(|head| head.layer < layers && head.head < heads);
-            let mut until = Until(&outdated);
-            let without = Without::new(off, layers, heads).expect("heads that are there");
-            let mut probe = without.then(&mut until);
-            let read = session.read(&text, Some(&mut probe), &mut |progress| {
-                if let Progress::Prompt { read, of } = progress
-                    && of > 1
-                {
-                    send(Event::Reading { read, of });
-                }
-                match outdated() {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
-                }
-            });
-            let logits = match read {
-                Ok(Some(logits)) => logits,
-                Ok(None) | Err(Error::Decoder(dtransformer::Error::Stopped)) => return,
-                Err(error) => return send(Event::Ended(End::Failed(error.to_string()))),
-            };
-            if left == 0 {
-                send(Event::Next(logits));
-                if request.tokens > 1 {
-                    send(Event::Ended(End::Length));
-                }
-                return;
+            match self.outdated() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             }
-            let drawn = text.len() - request.prompt;
-            let id = match choose(&request.settings, &logits, &text, drawn) {
-                Ok(id) => id,
-                Err(why) => {
-                    send(Event::Next(logits));
-                    return send(Event::Ended(End::Failed(why)));
-                }
-            };
-            if eos == Some(id) {
-                send(Event::Next(logits));
-                return send(Event::Ended(End::Stop(id)));
-            }
-            let choice = Choice::of(logits.view(), &text, request.settings.sampling(), Some(id));
-            if request.tokens > 1 && !wait(due, &outdated) {
-                return;
-            }
-            due = Instant::now() + pause(request.settings.pace);
-            text.push(id);
-            send(Event::Token(Step {
-                id,
-                choice: Arc::new(choice),
-                by_hand: false,
-            }));
+        });
+        *read = Some(Read {
+            model: model.clone(),
+            switched_off: switched_off.clone(),
+            left: session.leave(),
+        });
+        match logits {
+            Ok(Some(logits)) => Ok(logits),
+            Ok(None) | Err(Error::Decoder(dtransformer::Error::Stopped)) => Err(Vec::new()),
+            Err(error) => Err(vec![Event::Ended(End::Failed(error.to_string()))]),
         }
     }
 }
 
 fn pause(pace: f32) -> Duration {
     Duration::try_from_secs_f32(1.0 / pace.max(0.1)).unwrap_or_default()
-}
-
-/// Waits until `due`, or until it is no longer wanted: then false.
-fn wait(due: Instant, outdated: &dyn Fn() -> bool) -> bool {
-    while Instant::now() < due && !outdated() {
-        let left = due.saturating_duration_since(Instant::now());
-        thread::sleep(left.min(Duration::from_millis(10)));
-    }
-    !outdated()
 }
 
 /// The token after `text`. The draw depends on the seed and on how many were drawn before: steps and play give the same text as the command does.

@@ -2,8 +2,8 @@
 
 mod times;
 
-use baichuan2_viz::{app::Viz, export, save, session::Session};
-use clap::Parser;
+use baichuan2_viz::{app::Viz, export, language::Language, save, session::Session};
+use clap::{Parser, ValueEnum};
 use eframe::egui::{Context, Theme, Vec2, ViewportBuilder, vec2};
 use std::{
     path::{Path, PathBuf},
@@ -36,6 +36,35 @@ struct Arguments {
     /// In the dark.
     #[arg(long, requires = "picture")]
     dark: bool,
+    /// The view alone, as the course's pages show it.
+    #[arg(long, requires = "picture")]
+    view_only: bool,
+    /// How large, in points: 720x420.
+    #[arg(long, requires = "picture", value_name = "WIDTHxHEIGHT", value_parser = size)]
+    size: Option<Vec2>,
+    /// In which language.
+    #[arg(long, requires = "picture")]
+    language: Option<Tongue>,
+}
+
+/// A language by its code.
+#[derive(Clone, Copy, ValueEnum)]
+enum Tongue {
+    En,
+    Zh,
+}
+
+fn size(text: &str) -> Result<Vec2, String> {
+    let number = |text: &str| {
+        text.parse::<u16>()
+            .ok()
+            .filter(|n| (100..=10_000).contains(n))
+    };
+    let (width, height) = text.split_once('x').unzip();
+    match (width.and_then(number), height.and_then(number)) {
+        (Some(width), Some(height)) => Ok(vec2(width.into(), height.into())),
+        _ => Err("write two numbers from 100 to 10000, as in 720x420".into()),
+    }
 }
 
 impl Arguments {
@@ -58,16 +87,27 @@ impl Arguments {
 
 const SIZE: Vec2 = vec2(1280.0, 800.0);
 
-/// The window as it opens, in a file.
-fn picture(session: Option<Session>, file: &Path, dark: bool) -> Result<(), String> {
+/// The window as it opens, or its view, in a file.
+fn picture(arguments: &Arguments, session: Option<Session>, file: &Path) -> Result<(), String> {
     let mut viz = Viz::on(Context::default(), None, session);
+    if let Some(Tongue::Zh) = arguments.language {
+        viz.speak(Language::Chinese);
+    }
     viz.settle();
     if let Some(why) = viz.failure() {
         return Err(why.to_owned());
     }
-    let theme = if dark { Theme::Dark } else { Theme::Light };
-    let svg =
-        export::window_svg(SIZE, theme, |ui| viz.show(ui)).map_err(|error| error.to_string())?;
+    let theme = if arguments.dark {
+        Theme::Dark
+    } else {
+        Theme::Light
+    };
+    let size = arguments.size.unwrap_or(SIZE);
+    let svg = export::window_svg(size, theme, |ui| match arguments.view_only {
+        true => viz.show_view(ui),
+        false => viz.show(ui),
+    })
+    .map_err(|error| error.to_string())?;
     let extension = file.extension().and_then(|extension| extension.to_str());
     let bytes = match extension {
         Some("svg") => svg.into_bytes(),
@@ -94,7 +134,7 @@ fn main() -> ExitCode {
         Err(error) => return failed(&error),
     };
     if let Some(file) = &arguments.picture {
-        return match picture(session, file, arguments.dark) {
+        return match picture(&arguments, session, file) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error),
         };

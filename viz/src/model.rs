@@ -1,5 +1,8 @@
 //! Where a model comes from, and the model itself.
 
+#[cfg_attr(not(feature = "desktop"), path = "model/no_folder.rs")]
+mod folder;
+
 use baichuan2::{
     bpe::{Tokenizer, TokenizerError},
     checkpoint::{self, Checkpoint},
@@ -7,12 +10,7 @@ use baichuan2::{
     embedded::EmbeddedModel,
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::SystemTime,
-};
+use std::{fmt, path::PathBuf, str::FromStr};
 use thiserror::Error;
 
 /// Where a model comes from.
@@ -55,6 +53,26 @@ impl From<String> for Source {
     }
 }
 
+/// A model's name where there is little space.
+pub fn short(source: &Source) -> String {
+    match source {
+        Source::Embedded(model) => model.to_string(),
+        Source::Folder(folder) => folder.file_name().map_or_else(
+            || source.to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        ),
+    }
+}
+
+/// 32,768 as `33k`, 45,000,000 as `45.0M`.
+pub fn count(tokens: u64) -> String {
+    match tokens {
+        0..1_000 => tokens.to_string(),
+        1_000..1_000_000 => format!("{:.0}k", tokens as f64 / 1e3),
+        _ => format!("{:.1}M", tokens as f64 / 1e6),
+    }
+}
+
 /// A model that is open.
 #[derive(Debug)]
 pub struct Model {
@@ -69,7 +87,15 @@ pub struct Model {
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
     /// What its files looked like when it was opened.
-    files: Files,
+    files: folder::Files,
+}
+
+/// What a model is made of.
+struct Parts {
+    history: Vec<u64>,
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    files: folder::Files,
 }
 
 /// Why a model cannot be opened.
@@ -81,6 +107,11 @@ pub enum OpenError {
     /// What the tokenizer's file says.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    /// A folder, where there are none.
+    #[error(
+        "{0}: a page can open no folders; name embedded:rope or embedded:alibi as the model of its session"
+    )]
+    NoFolders(PathBuf),
     /// Nothing to cut a text with.
     #[error("{0}: no tokenizer lies beside the weights; put tokenizer.model there")]
     NoTokenizer(PathBuf),
@@ -95,12 +126,14 @@ pub enum OpenError {
         vocab_size: usize,
     },
     /// A number that no checkpoint has.
-    #[error("{source_name}: there is no checkpoint at {tokens} tokens")]
+    #[error("{source_name}: there is no checkpoint at {tokens} tokens{}", if *known == 0 { "; there are none here, leave it out" } else { "" })]
     NoCheckpoint {
         /// The model.
         source_name: String,
         /// What was asked for.
         tokens: u64,
+        /// How many checkpoints there are; in a page none.
+        known: usize,
     },
 }
 
@@ -110,41 +143,32 @@ impl Model {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(source: &Source, tokens: Option<u64>) -> Result<Self, OpenError> {
-        let no_checkpoint = |tokens| OpenError::NoCheckpoint {
-            source_name: source.to_string(),
-            tokens,
-        };
-        let (history, checkpoint, tokenizer, files) = match source {
-            Source::Embedded(model) => {
-                let checkpoint = match tokens {
+        let parts = match source {
+            Source::Embedded(model) => Parts {
+                history: model.history(),
+                checkpoint: match tokens {
                     None => model.checkpoint(),
-                    Some(tokens) => model
-                        .checkpoint_at(tokens)
-                        .ok_or_else(|| no_checkpoint(tokens))?,
-                };
-                (model.history(), checkpoint, model.tokenizer(), Vec::new())
-            }
-            Source::Folder(folder) => {
-                let history = checkpoint::history(folder);
-                let at = match tokens {
-                    None => folder,
-                    Some(tokens) => history
-                        .iter()
-                        .find_map(|(n, path)| (*n == tokens).then_some(path))
-                        .ok_or_else(|| no_checkpoint(tokens))?,
-                };
-                let files = files_of(at);
-                let checkpoint = Checkpoint::open(at)?;
-                let beside = [at, folder].map(|folder| folder.join("tokenizer.model"));
-                let found = checkpoint
-                    .tokenizer
-                    .clone()
-                    .or_else(|| beside.into_iter().find(|file| file.is_file()))
-                    .ok_or_else(|| OpenError::NoTokenizer(folder.clone()))?;
-                let tokens = history.into_iter().map(|(tokens, _)| tokens).collect();
-                (tokens, checkpoint, Tokenizer::open(found)?, files)
-            }
+                    Some(tokens) => {
+                        model
+                            .checkpoint_at(tokens)
+                            .ok_or_else(|| OpenError::NoCheckpoint {
+                                source_name: source.to_string(),
+                                tokens,
+                                known: model.history().len(),
+                            })?
+                    }
+                },
+                tokenizer: model.tokenizer(),
+                files: folder::Files::default(),
+            },
+            Source::Folder(folder) => folder::open(folder, tokens)?,
         };
+        let Parts {
+            history,
+            checkpoint,
+            tokenizer,
+            files,
+        } = parts;
         let (pieces, vocab_size) = (tokenizer.vocab_size(), checkpoint.config.vocab_size);
         if pieces > vocab_size {
             return Err(OpenError::Vocabulary { pieces, vocab_size });
@@ -163,26 +187,7 @@ impl Model {
     pub fn was_replaced(&self) -> bool {
         match &self.source {
             Source::Embedded(_) => false,
-            Source::Folder(_) => self.files != files_of_all(&self.files),
+            Source::Folder(_) => folder::were_replaced(&self.files),
         }
     }
-}
-
-type Files = Vec<(PathBuf, Option<SystemTime>, u64)>;
-
-fn files_of(folder: &Path) -> Files {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Files = entries.map(|entry| look(entry.path())).collect();
-    files.sort();
-    files
-}
-
-fn files_of_all(files: &Files) -> Files {
-    files.iter().map(|(path, ..)| look(path.clone())).collect()
-}
-
-fn look(path: PathBuf) -> (PathBuf, Option<SystemTime>, u64) {
-    let metadata = std::fs::metadata(&path).ok();
-    let modified = metadata.as_ref().and_then(|m| m.modified().ok());
-    (path, modified, metadata.map_or(0, |m| m.len()))
 }

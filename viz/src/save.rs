@@ -9,7 +9,6 @@ use baichuan2::{attention::Pooling, probe::Site};
 use eframe::egui::{Theme, Vec2};
 use ndarray::Array2;
 use ndarray_npy::WriteNpyExt;
-use serde::{Deserialize, Serialize};
 use std::{
     fs,
     io::{self, Write},
@@ -92,15 +91,6 @@ pub enum SaveError {
     },
 }
 
-/// A file that opens as the session that it was.
-#[derive(Serialize, Deserialize)]
-struct SessionFile {
-    /// What it is, for those who look inside, and for programs to come.
-    baichuan2_session: u32,
-    #[serde(flatten)]
-    session: Session,
-}
-
 /// The bytes to write.
 ///
 /// # Errors
@@ -112,7 +102,7 @@ pub fn bytes(
     theme: Theme,
 ) -> Result<Vec<u8>, SaveError> {
     match content {
-        Content::Session => Ok(session_bytes(scene.session)),
+        Content::Session => Ok(scene.session.to_json().into_bytes()),
         Content::Svg => Ok(picture(scene, size, theme)?.into_bytes()),
         Content::Png => {
             const PIXELS_A_POINT: f32 = 3.0;
@@ -123,27 +113,16 @@ pub fn bytes(
     }
 }
 
-/// A session as a file.
-pub fn session_bytes(session: &Session) -> Vec<u8> {
-    let file = SessionFile {
-        baichuan2_session: 1,
-        session: session.clone(),
-    };
-    serde_json::to_vec_pretty(&file).expect("a session is plain data")
-}
-
 /// Opens a session.
 ///
 /// # Errors
 /// A file that cannot be read, or that is no session.
 pub fn open_session(path: &Path) -> Result<Session, SaveError> {
     let bytes = fs::read(path).map_err(|error| at(path, error))?;
-    let file: SessionFile =
-        serde_json::from_slice(&bytes).map_err(|error| SaveError::NotASession {
-            path: path.to_owned(),
-            error,
-        })?;
-    Ok(file.session)
+    Session::from_json(&bytes).map_err(|error| SaveError::NotASession {
+        path: path.to_owned(),
+        error,
+    })
 }
 
 /// Writes a file whole or not at all.

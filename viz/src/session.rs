@@ -289,6 +289,15 @@ pub struct Session {
     pub second_text: bool,
 }
 
+/// A session as it is written: in a file, or in a page.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    /// What it is, for those who look inside, and for programs to come.
+    baichuan2_session: u32,
+    #[serde(flatten)]
+    session: Session,
+}
+
 /// How the pieces are shown.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -337,6 +346,23 @@ impl Session {
             layer: 4,
             ..Session::default()
         }
+    }
+
+    /// The session as JSON, which [`from_json`](Self::from_json) reads.
+    pub fn to_json(&self) -> String {
+        let written = Written {
+            baichuan2_session: 1,
+            session: self.clone(),
+        };
+        serde_json::to_string_pretty(&written).expect("a session is plain data")
+    }
+
+    /// A session that was written as JSON; what is not written of it is as in [`Session::default`].
+    ///
+    /// # Errors
+    /// Where it differs from one.
+    pub fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json).map(|written: Written| written.session)
     }
 
     /// How weights become shades.

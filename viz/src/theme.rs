@@ -4,14 +4,7 @@ use eframe::egui::{self, Color32, FontData, FontFamily, epaint::text::FontPriori
 use egui::epaint::text::{FontInsert, InsertFontFamily};
 
 /// Chinese, and the signs of labels and formulas; SIL Open Font License 1.1, `fonts/OFL.txt`.
-const NOTO_SANS_SC: &[u8] = include_bytes!("../fonts/NotoSansSC-subset.otf");
-
-/// The fonts that pictures are written with, in the order in which letters are looked for.
-pub const FONTS: [&[u8]; 3] = [
-    epaint_default_fonts::UBUNTU_LIGHT,
-    epaint_default_fonts::HACK_REGULAR,
-    NOTO_SANS_SC,
-];
+pub const NOTO_SANS_SC: &[u8] = include_bytes!("../fonts/NotoSansSC-subset.otf");
 
 /// Gives the window its fonts and its calm.
 pub fn set_up(context: &egui::Context) {

@@ -1,9 +1,10 @@
-//! The thread that reads texts with models, so that the window never waits.
+//! Reads texts with models beside the window, so that it never waits.
 //!
 //! What is wanted last is what counts: a pass that is under way for something older ends before its next layer, and what waits behind it is never begun.
 
 use crate::{
     analysis::Analysis,
+    lane::Lane,
     model::{Model, Source},
     session::Wanted,
 };
@@ -15,7 +16,6 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
-    thread,
 };
 
 /// What came of a request.
@@ -26,46 +26,27 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// A thread that reads texts.
+/// Reads texts.
 pub struct Worker {
-    requests: mpsc::Sender<(u64, Wanted)>,
+    lane: Lane<Open>,
+    done: mpsc::Sender<(u64, Outcome)>,
     outcomes: mpsc::Receiver<(u64, Outcome)>,
+    ready: Arc<dyn Fn() + Send + Sync>,
     newest: Arc<AtomicU64>,
     asked: Option<Wanted>,
     answered: u64,
 }
 
 impl Worker {
-    /// Starts the thread; `ready` is called whenever there is something to [`poll`](Self::poll).
-    pub fn new(ready: impl Fn() + Send + 'static) -> Self {
-        let (requests, wanted) = mpsc::channel::<(u64, Wanted)>();
+    /// Reads nothing yet; `ready` is called whenever there is something to [`poll`](Self::poll).
+    pub fn new(ready: impl Fn() + Send + Sync + 'static) -> Self {
         let (done, outcomes) = mpsc::channel();
-        let newest = Arc::new(AtomicU64::new(0));
-        let current = newest.clone();
-        thread::Builder::new()
-            .name("reader".into())
-            .spawn(move || {
-                let mut open = Open::default();
-                while let Ok(mut request) = wanted.recv() {
-                    // What was overtaken while the last one was read is never begun.
-                    while let Ok(newer) = wanted.try_recv() {
-                        request = newer;
-                    }
-                    let (serial, wanted) = request;
-                    let outdated = || current.load(Ordering::Relaxed) != serial;
-                    if let Some(outcome) = read(&mut open, wanted, &outdated)
-                        && done.send((serial, outcome)).is_err()
-                    {
-                        break;
-                    }
-                    ready();
-                }
-            })
-            .expect("the system starts a thread");
         Worker {
-            requests,
+            lane: Lane::new("reader"),
+            done,
             outcomes,
-            newest,
+            ready: Arc::new(ready),
+            newest: Arc::default(),
             asked: None,
             answered: 0,
         }
@@ -73,12 +54,25 @@ impl Worker {
 
     /// Asks for something, unless it is what was asked for last.
     pub fn want(&mut self, wanted: &Wanted) {
-        if self.asked.as_ref() != Some(wanted) {
-            self.asked = Some(wanted.clone());
-            let serial = self.newest.fetch_add(1, Ordering::Relaxed) + 1;
-            // The thread ends only with the worker.
-            let _ = self.requests.send((serial, wanted.clone()));
+        if self.asked.as_ref() == Some(wanted) {
+            return;
         }
+        self.asked = Some(wanted.clone());
+        let serial = self.newest.fetch_add(1, Ordering::Relaxed) + 1;
+        let (wanted, newest) = (wanted.clone(), self.newest.clone());
+        let (done, ready) = (self.done.clone(), self.ready.clone());
+        self.lane.run(move |open| {
+            let outdated = || newest.load(Ordering::Relaxed) != serial;
+            // What was overtaken while another was read is never begun.
+            if outdated() {
+                return;
+            }
+            if let Some(outcome) = read(open, wanted, &outdated) {
+                // Nobody listens any more where the window was closed.
+                let _ = done.send((serial, outcome));
+            }
+            ready();
+        });
     }
 
     /// Forgets what was asked for last, so that it is read anew: a file may have changed.

@@ -25,7 +25,8 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 /// Catches: a text of the interface that was added in English alone; a translation with other places for its values.
 #[test]
 fn every_text_has_its_chinese() {
-    let text = Regex::new(r#"\b(?:tr|format|help)\(\s*(?:ui,\s*)?"((?:[^"\\]|\\.)*)""#).unwrap();
+    let text =
+        Regex::new(r#"\b(?:tr|format|help|explain)\(\s*(?:ui,\s*)?"((?:[^"\\]|\\.)*)""#).unwrap();
     let place = Regex::new(r"\{\d\}").unwrap();
     let mut files = Vec::new();
     sources(

@@ -26,10 +26,11 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
             AttentionForm::Map | AttentionForm::Threads
         )
     {
-        Panel::right("cell")
-            .default_size(300.0)
-            .min_size(240.0)
-            .show(ui, |ui| cell::taken_apart(ui, scene, query, key));
+        let part = match super::is_narrow(ui) {
+            true => Panel::bottom("cell below").default_size(ui.available_height() * 0.45),
+            false => Panel::right("cell").default_size(300.0).min_size(240.0),
+        };
+        part.show(ui, |ui| cell::taken_apart(ui, scene, query, key));
     }
     match scene.session.form {
         AttentionForm::Map => map::show(ui, scene),

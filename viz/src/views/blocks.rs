@@ -126,10 +126,15 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     ui.separator();
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         super::leave_room_for_bar(ui);
-        ui.weak(scene.tr(
-            "A query meets its keys block by block and keeps three things: the largest score m, the sum ℓ of e^(s−m), and the output o weighted likewise. When m moves to m′, ℓ and o are multiplied by e^(m−m′); in the end o/ℓ is the output (src/attention/memory_efficient.rs).",
-        ));
+        scene.explain(ui, "A query meets its keys block by block and keeps three things: the largest score m, the sum ℓ of e^(s−m), and the output o weighted likewise. When m moves to m′, ℓ and o are multiplied by e^(m−m′); in the end o/ℓ is the output (src/attention/memory_efficient.rs).");
         told(ui, scene, met, step);
+        if super::is_narrow(ui) {
+            scores(ui, scene, met, step);
+            weights(ui, scene, met, step);
+            output(ui, scene, met, step);
+            ScrollArea::horizontal().show(ui, |ui| table(ui, scene, met, step));
+            return;
+        }
         let table_width = 350.0;
         ui.horizontal_top(|ui| {
             let width = ui.available_width() - table_width - 16.0;

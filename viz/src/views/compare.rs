@@ -3,10 +3,9 @@
 use super::{Scene, attention, likely, tokens};
 use crate::{
     analysis::Analysis,
-    app::{count, short},
     background,
     heat_map::{HeatMap, version},
-    model::Source,
+    model::{Source, count, short},
     theme,
 };
 use baichuan2::{
@@ -16,7 +15,7 @@ use baichuan2::{
     picture::pool_max,
 };
 use eframe::egui::{
-    self, ComboBox, Grid, Id, Rect, RichText, Role, ScrollArea, Sense, Slider, TextEdit, Ui,
+    self, ComboBox, Grid, Id, Label, Rect, RichText, Role, ScrollArea, Sense, Slider, TextEdit, Ui,
     WidgetInfo, style::HandleShape, vec2,
 };
 use ndarray::{Array2, ArrayView2, Zip};
@@ -24,12 +23,17 @@ use ndarray::{Array2, ArrayView2, Zip};
 /// What is compared, then the two and their difference.
 pub fn show(ui: &mut Ui, scene: &mut Scene) {
     prepare(scene);
-    ui.weak(scene.tr(
-        "The first is what stands above; the second is chosen here. Where both have the same tokens, the difference of their attention is the second's weight minus the first's. src/attention/map.rs",
-    ));
+    scene.explain(ui, "The first is what stands above; the second is chosen here. Where both have the same tokens, the difference of their attention is the second's weight minus the first's. src/attention/map.rs");
     second(ui, scene);
     ui.horizontal_wrapped(|ui| heads(ui, scene));
     ui.separator();
+    if super::is_narrow(ui) {
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            super::leave_room_for_bar(ui);
+            below_each_other(ui, scene);
+        });
+        return;
+    }
     let width = (ui.available_width() - 2.0 * ui.spacing().item_spacing.x) / 3.0;
     let height = ui.available_height();
     ui.horizontal_top(|ui| {
@@ -44,17 +48,37 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
             );
         };
         column(&mut |ui| side(ui, scene, "First"));
-        column(
-            &mut |ui| match scene.second.filter(|second| !second.tokens.is_empty()) {
-                Some(analysis) => {
-                    let mut other = Scene::new(analysis, scene.session, scene.language);
-                    side(ui, &mut other, "Second");
-                }
-                None => nothing(ui, scene),
-            },
-        );
+        column(&mut |ui| other_side(ui, scene));
         column(&mut |ui| difference(ui, scene));
     });
+}
+
+/// The two and their difference where there is little width.
+fn below_each_other(ui: &mut Ui, scene: &mut Scene) {
+    const HEIGHT: f32 = 420.0;
+    for part in 0..3 {
+        ui.push_id(part, |ui| {
+            let size = vec2(ui.available_width(), HEIGHT);
+            ui.allocate_ui(size, |ui| {
+                ui.set_max_size(size);
+                match part {
+                    0 => side(ui, scene, "First"),
+                    1 => other_side(ui, scene),
+                    _ => difference(ui, scene),
+                }
+            });
+        });
+    }
+}
+
+fn other_side(ui: &mut Ui, scene: &mut Scene) {
+    match scene.second.filter(|second| !second.tokens.is_empty()) {
+        Some(analysis) => {
+            let mut other = Scene::new(analysis, scene.session, scene.language);
+            side(ui, &mut other, "Second");
+        }
+        None => nothing(ui, scene),
+    }
 }
 
 /// At first the second is the same text with the same model as it was when it had only begun to learn; where nobody kept that, with another.
@@ -220,9 +244,17 @@ fn nothing(ui: &mut Ui, scene: &Scene) {
 
 const PIECES: f32 = 46.0;
 
+/// Whether a map is so small that what is said next has to give it its place.
+fn is_short(ui: &Ui) -> bool {
+    ui.available_height() < 280.0
+}
+
 /// The height of a map: what pieces, headings and bars leave of the column.
 fn map_size(ui: &Ui) -> egui::Vec2 {
-    let bars = 5.0 * (likely::ROW + 1.0) + 30.0;
+    let bars = match is_short(ui) {
+        true => 0.0,
+        false => 5.0 * (likely::ROW + 1.0) + 30.0,
+    };
     let height = (ui.available_height() - bars).max(120.0);
     vec2(ui.available_width(), height)
 }
@@ -237,11 +269,8 @@ fn side(ui: &mut Ui, scene: &mut Scene, name: &str) {
     });
     ui.horizontal(|ui| {
         ui.strong(scene.tr(name));
-        ui.weak(format!(
-            "{}{}",
-            short(&model.source),
-            seen.unwrap_or_default()
-        ));
+        let name = format!("{}{}", short(&model.source), seen.unwrap_or_default());
+        ui.add(Label::new(RichText::new(name).weak()).truncate());
     });
     ui.allocate_ui(vec2(ui.available_width(), PIECES), |ui| {
         ScrollArea::vertical()
@@ -251,12 +280,14 @@ fn side(ui: &mut Ui, scene: &mut Scene, name: &str) {
             .auto_shrink(false)
             .show(ui, |ui| tokens::pieces(ui, scene, 12.0));
     });
-    let size = map_size(ui);
+    let (size, is_short) = (map_size(ui), is_short(ui));
     ui.allocate_ui(size, |ui| {
         ui.set_min_size(size);
         map(ui, scene, name);
     });
-    next(ui, scene);
+    if !is_short {
+        next(ui, scene);
+    }
 }
 
 fn map(ui: &mut Ui, scene: &mut Scene, name: &str) {

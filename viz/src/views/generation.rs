@@ -7,8 +7,10 @@ use crate::{
 };
 use baichuan2::{bpe::Specials, generation::Stage};
 use eframe::egui::{
-    self, Align2, Button, Color32, DragValue, FontId, Grid, Id, Rect, RichText, Role, ScrollArea,
-    Sense, Slider, Stroke, StrokeKind, Ui, Widget, WidgetInfo, pos2, vec2,
+    self, Align2, Button, Color32, DragValue, FontId, Grid, Id, PopupCloseBehavior, Rect, RichText,
+    Role, ScrollArea, Sense, Slider, Stroke, StrokeKind, Ui, Widget, WidgetInfo,
+    containers::menu::{MenuButton, MenuConfig},
+    pos2, vec2,
 };
 use ndarray::Array1;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,18 +24,23 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     generator.poll();
     generator.follow(scene.analysis);
     buttons(ui, scene, &mut generator);
-    ui.weak(scene.tr(
-        "The model gives each token of its vocabulary a probability; filters take out the unlikely, and one of the rest is drawn. Click a new token to see what it was chosen from, and another there to take that instead. src/generation",
-    ));
+    scene.explain(ui, "The model gives each token of its vocabulary a probability; filters take out the unlikely, and one of the rest is drawn. Click a new token to see what it was chosen from, and another there to take that instead. src/generation");
     ui.separator();
+    // The table has five columns.
+    if ui.available_width() < 760.0 {
+        let stay = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
+        MenuButton::new(scene.tr("Parameters").as_ref())
+            .config(stay)
+            .ui(ui, |ui| parameters(ui, scene, &mut generator));
+        text(ui, scene, &generator);
+        ui.separator();
+        alternatives(ui, scene, &mut generator);
+        return;
+    }
     ui.horizontal_top(|ui| {
         ui.vertical(|ui| {
             ui.set_width(236.0);
-            let before = scene.session.generation.clone();
-            settings(ui, scene);
-            if scene.session.generation != before {
-                generator.change(scene.analysis, &scene.session.generation);
-            }
+            parameters(ui, scene, &mut generator);
         });
         ui.separator();
         ui.vertical(|ui| {
@@ -42,6 +49,14 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
             alternatives(ui, scene, &mut generator);
         });
     });
+}
+
+fn parameters(ui: &mut Ui, scene: &mut Scene, generator: &mut Generator) {
+    let before = scene.session.generation.clone();
+    settings(ui, scene);
+    if scene.session.generation != before {
+        generator.change(scene.analysis, &scene.session.generation);
+    }
 }
 
 /// The generator lives as long as the window, so that a text that was begun goes on while another view is looked at.
@@ -394,9 +409,14 @@ const LABEL: f32 = 112.0;
 
 /// A row a token, a column a stage. Returns the token that was clicked.
 fn table(ui: &mut Ui, scene: &Scene, choice: &Choice, taken: Option<u32>) -> Option<u32> {
-    let width = ui.available_width();
-    let column = ((width - LABEL - 12.0) / choice.stages.len() as f32).min(170.0);
-    header(ui, scene, choice, column);
+    const NARROWEST: f32 = 64.0;
+    let width = ui.available_width() - LABEL - 12.0;
+    // Where not all stages have room: the model's own, and the last.
+    let all = choice.stages.len();
+    let fit = ((width / NARROWEST) as usize).clamp(1, all.max(1));
+    let stages: Vec<usize> = (0..all).filter(|&i| i == 0 || i > all - fit).collect();
+    let column = (width / stages.len() as f32).min(170.0);
+    header(ui, scene, choice, &stages, column);
     let mut clicked = None;
     ScrollArea::vertical()
         .id_salt("alternatives")
@@ -405,7 +425,7 @@ fn table(ui: &mut Ui, scene: &Scene, choice: &Choice, taken: Option<u32>) -> Opt
             ui.spacing_mut().item_spacing.y = 1.0;
             for alternative in &choice.alternatives {
                 let is_taken = taken == Some(alternative.id);
-                if row(ui, scene, alternative, column, is_taken).clicked() {
+                if row(ui, scene, alternative, &stages, column, is_taken).clicked() {
                     clicked = Some(alternative.id);
                 }
             }
@@ -413,18 +433,18 @@ fn table(ui: &mut Ui, scene: &Scene, choice: &Choice, taken: Option<u32>) -> Opt
     clicked
 }
 
-fn header(ui: &mut Ui, scene: &Scene, choice: &Choice, column: f32) {
+fn header(ui: &mut Ui, scene: &Scene, choice: &Choice, stages: &[usize], column: f32) {
     let s = &choice.sampling;
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 34.0), Sense::hover());
-    for (i, stage) in choice.stages.iter().enumerate() {
-        let name = match stage {
+    for (place, &i) in stages.iter().enumerate() {
+        let name = match choice.stages[i] {
             Stage::Model => scene.tr("the model's own").into_owned(),
             Stage::RepetitionPenalty => scene.format("penalty {0}", &[&s.repetition_penalty]),
             Stage::Temperature => scene.format("temperature {0}", &[&s.temperature]),
             Stage::TopK => scene.format("top-k {0}", &[&s.top_k]),
             Stage::TopP => scene.format("top-p {0}", &[&s.top_p]),
         };
-        let at = rect.min + vec2(LABEL + i as f32 * column, 0.0);
+        let at = rect.min + vec2(LABEL + place as f32 * column, 0.0);
         let cell = Rect::from_min_size(at, vec2(column, rect.height()));
         let painter = ui.painter_at(cell);
         let (ink, weak) = (
@@ -455,6 +475,7 @@ fn row(
     ui: &mut Ui,
     scene: &Scene,
     alternative: &Alternative,
+    stages: &[usize],
     column: f32,
     is_taken: bool,
 ) -> egui::Response {
@@ -496,8 +517,9 @@ fn row(
         FontId::proportional(13.0),
         strong,
     );
-    for (i, (&p, number)) in alternative.probabilities.iter().zip(&numbers).enumerate() {
-        let left = rect.left() + LABEL + i as f32 * column;
+    for (place, &i) in stages.iter().enumerate() {
+        let (p, number) = (alternative.probabilities[i], &numbers[i]);
+        let left = rect.left() + LABEL + place as f32 * column;
         let track = Rect::from_min_max(
             pos2(left, rect.top() + 3.0),
             pos2(left + column - 8.0, rect.bottom() - 3.0),

@@ -170,9 +170,7 @@ fn parts(text: &str, leaves: &[Range<usize>], symbols: &[Range<usize>]) -> Vec<R
 /// The chooser, the steps, the tree, and the list.
 pub fn show(ui: &mut Ui, scene: &mut Scene, replay: &Replay) {
     ui.strong(scene.tr("Merges"));
-    ui.weak(scene.tr(
-        "A text starts as characters. Of all neighbours that together are a piece, those with the best score merge first (rank 0 before rank 1; of equals the leftmost), until none are left (src/bpe/encoding.rs).",
-    ));
+    scene.explain(ui, "A text starts as characters. Of all neighbours that together are a piece, those with the best score merge first (rank 0 before rank 1; of equals the leftmost), until none are left (src/bpe/encoding.rs).");
     if replay.leaves.is_empty() {
         return;
     }

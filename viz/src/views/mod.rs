@@ -33,6 +33,8 @@ pub struct Scene<'a> {
     pub second_failure: Option<&'a str>,
     /// Whether what is compared is still being read.
     pub second_is_busy: bool,
+    /// Whether it explains itself; in a page, what stands around it does.
+    pub explains: bool,
 }
 
 impl<'a> Scene<'a> {
@@ -45,12 +47,20 @@ impl<'a> Scene<'a> {
             second: None,
             second_failure: None,
             second_is_busy: false,
+            explains: true,
         }
     }
 
     /// A text of the interface.
     pub fn tr<'t>(&self, english: &'t str) -> std::borrow::Cow<'t, str> {
         self.language.tr(english)
+    }
+
+    /// What is seen, and where it is computed, in a sentence or two.
+    pub fn explain(&self, ui: &mut Ui, explanation: &str) {
+        if self.explains {
+            ui.weak(self.tr(explanation));
+        }
     }
 
     /// A question mark that says what is seen, and which module computes it.
@@ -99,6 +109,11 @@ pub fn kept<T: Any + Send + Sync>(
     let made = Arc::new(make());
     ui.data_mut(|data| data.insert_temp(id, (version, made.clone())));
     made
+}
+
+/// Whether there is so little room that what stands side by side goes below each other: in a page, on a phone.
+pub fn is_narrow(ui: &Ui) -> bool {
+    ui.available_width() < 560.0
 }
 
 /// Keeps what is in a scrolled page off its bar, which floats over it.

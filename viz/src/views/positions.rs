@@ -47,8 +47,10 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         super::leave_room_for_bar(ui);
         let position = scene.analysis.model.decoder.config().position;
-        ui.columns(2, |columns| {
-            for (i, ui) in columns.iter_mut().enumerate() {
+        let side_by_side = if ui.available_width() < 760.0 { 1 } else { 2 };
+        ui.columns(side_by_side, |columns| {
+            for i in 0..2 {
+                let ui = &mut columns[i.min(side_by_side - 1)];
                 ui.with_layout(Layout::top_down(Align::LEFT), |ui| match position {
                     Position::Rope { base } if i == 0 => rotation(ui, scene, &pair, base, true),
                     Position::Alibi if i == 1 => rotation(ui, scene, &pair, BASE, false),
@@ -123,7 +125,7 @@ fn pair(scene: &Scene) -> Option<Pair> {
 }
 
 fn distance(ui: &mut Ui, scene: &mut Scene, pair: &Pair) {
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         let label = ui.label(scene.tr("Distance"));
         let mut distance = pair.distance;
         ui.spacing_mut().slider_width = (ui.available_width() - 330.0).clamp(120.0, 480.0);
@@ -237,10 +239,13 @@ fn rotation(ui: &mut Ui, scene: &mut Scene, pair: &Pair, base: f64, own: bool) {
         ));
         return;
     }
-    ui.weak(scene.format(
+    let explanation = scene.format(
         "A head of {0} is {1} planes. Plane i turns by θ = {2}^(−2i/{0}) a token, so that q·k is a sum of cosines of the distance (src/rope.rs).",
         &[&head_dim, &(head_dim / 2), &base],
-    ));
+    );
+    if scene.explains {
+        ui.weak(explanation);
+    }
     let of = (
         scene.analysis.serial,
         (pair.layer, pair.head),
@@ -455,9 +460,7 @@ fn arrow_to(painter: &egui::Painter, from: Pos2, arrow: Vec2, color: Color32) {
 
 fn bias(ui: &mut Ui, scene: &mut Scene, pair: &Pair, own: bool) {
     heading(ui, scene, "ALiBi", own);
-    ui.weak(scene.tr(
-        "Each head takes its slope m times the distance from the score, q·k/√d + m·(j−i): steep heads look near, flat ones far (src/alibi.rs).",
-    ));
+    scene.explain(ui, "Each head takes its slope m times the distance from the score, q·k/√d + m·(j−i): steep heads look near, flat ones far (src/alibi.rs).");
     let slopes = alibi::slopes(scene.analysis.heads());
     let slope = slopes[pair.head];
     let score = |distance: usize| score_with_bias(pair, distance, Some(slope));

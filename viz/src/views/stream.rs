@@ -12,11 +12,21 @@ use eframe::egui::{DragValue, RichText, ScrollArea, Slider, Ui, style::HandleSha
 pub fn show(ui: &mut Ui, scene: &mut Scene) {
     follow_layer(ui, scene);
     controls(ui, scene);
-    ui.weak(scene.tr(
-        "Each cell is the likeliest next token if the model ended there: softmax(NormHead(RMSNorm(x))), brighter the surer it is. src/dtransformer, src/unembedding.rs",
-    ));
+    scene.explain(ui, "Each cell is the likeliest next token if the model ended there: softmax(NormHead(RMSNorm(x))), brighter the surer it is. src/dtransformer, src/unembedding.rs");
     let height = lens::height(ui, scene);
     let width = ui.available_width();
+    if super::is_narrow(ui) {
+        let size = eframe::egui::vec2(width, height);
+        let seen = ui.allocate_ui(size, |ui| lens::show(ui, scene)).inner;
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            super::leave_room_for_bar(ui);
+            here(ui, scene, &seen);
+            ui.separator();
+            parts(ui, scene);
+            detail(ui, scene);
+        });
+        return;
+    }
     let side = (width * 0.26).clamp(190.0, 280.0);
     let seen = ui
         .horizontal_top(|ui| {
@@ -34,25 +44,32 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
         .inner;
     drop(seen);
     ui.separator();
+    parts(ui, scene);
+    ScrollArea::vertical()
+        .id_salt(("details", scene.session.stream as u8))
+        .auto_shrink(false)
+        .show(ui, |ui| {
+            super::leave_room_for_bar(ui);
+            detail(ui, scene);
+        });
+}
+
+fn parts(ui: &mut Ui, scene: &mut Scene) {
     ui.horizontal_wrapped(|ui| {
         for part in StreamPart::ALL {
             let name = scene.tr(part.name()).into_owned();
             ui.selectable_value(&mut scene.session.stream, part, name);
         }
     });
-    ScrollArea::vertical()
-        .id_salt(("details", scene.session.stream as u8))
-        .auto_shrink(false)
-        .show(ui, |ui| {
-            // The bar floats over what is scrolled.
-            ui.set_max_width(ui.available_width() - 12.0);
-            match scene.session.stream {
-                StreamPart::Lengths => details::lengths(ui, scene),
-                StreamPart::Contributions => details::contributions(ui, scene),
-                StreamPart::NormHead => details::norm_head(ui, scene),
-                StreamPart::Embeddings => details::embeddings(ui, scene),
-            }
-        });
+}
+
+fn detail(ui: &mut Ui, scene: &mut Scene) {
+    match scene.session.stream {
+        StreamPart::Lengths => details::lengths(ui, scene),
+        StreamPart::Contributions => details::contributions(ui, scene),
+        StreamPart::NormHead => details::norm_head(ui, scene),
+        StreamPart::Embeddings => details::embeddings(ui, scene),
+    }
 }
 
 /// The position that is looked at: the chosen one, or the last.

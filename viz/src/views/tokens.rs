@@ -24,9 +24,7 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         super::leave_room_for_bar(ui);
         counts(ui, scene);
-        ui.weak(scene.tr(
-            "Each colour is a token: a piece of the vocabulary, with ▁ for a space. A character without a piece is cut into its bytes (src/bpe).",
-        ));
+        scene.explain(ui, "Each colour is a token: a piece of the vocabulary, with ▁ for a space. A character without a piece is cut into its bytes (src/bpe).");
         ui.add_space(4.0);
         let look = Look {
             size: 18.0,
@@ -460,9 +458,7 @@ fn longest_match(ui: &mut Ui, scene: &Scene, longest: &Longest, ids: bool) {
     let tokens = scene.analysis.tokens.len();
     let differ = longest.differ.iter().filter(|differs| **differs).count();
     ui.strong(scene.tr("Longest match"));
-    ui.weak(scene.tr(
-        "Always the longest piece that the rest of the text begins with: what is often printed in place of BPE, and is not the same.",
-    ));
+    scene.explain(ui, "Always the longest piece that the rest of the text begins with: what is often printed in place of BPE, and is not the same.");
     if differ == 0 {
         ui.label(scene.tr("The same pieces, for this text."));
         return;

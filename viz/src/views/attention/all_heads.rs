@@ -10,10 +10,8 @@ use eframe::egui::{
     Color32, Context, Id, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, TextureHandle,
     TextureOptions, Ui, WidgetInfo, pos2, vec2,
 };
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
+use web_time::Instant;
 
 /// Cells of a small map, at the most.
 const CELLS: usize = 96;

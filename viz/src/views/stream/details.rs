@@ -36,9 +36,7 @@ pub fn mlp_color() -> Color32 {
 pub fn lengths(ui: &mut Ui, scene: &mut Scene) {
     let position = position(scene);
     let layers = scene.analysis.layers();
-    ui.weak(scene.tr(
-        "The stream is a sum: each block adds a vector to it, x ← x + Attention(RMSNorm(x)), then x ← x + SwiGLU(RMSNorm(x)). Here is how long each of these vectors is, √(∑x²).",
-    ));
+    scene.explain(ui, "The stream is a sum: each block adds a vector to it, x ← x + Attention(RMSNorm(x)), then x ← x + SwiGLU(RMSNorm(x)). Here is how long each of these vectors is, √(∑x²).");
     let norm = |site| {
         let rows = scene.analysis.rows(site)?;
         let row = rows.row(position).insert_axis(Axis(0)).to_owned();
@@ -152,9 +150,7 @@ fn whole_numbers(last: usize) -> Vec<GridMark> {
 pub fn norm_head(ui: &mut Ui, scene: &mut Scene) {
     let analysis = scene.analysis;
     let position = position(scene);
-    ui.weak(scene.tr(
-        "NormHead divides each row of the output matrix by its length, so that a logit is the stream's length times a cosine: rare tokens with short rows are not drowned. src/unembedding.rs",
-    ));
+    scene.explain(ui, "NormHead divides each row of the output matrix by its length, so that a logit is the stream's length times a cosine: rare tokens with short rows are not drowned. src/unembedding.rs");
     let (Some(stream), Some(logits)) =
         (analysis.rows(Site::FinalNorm), analysis.rows(Site::Logits))
     else {
@@ -229,9 +225,7 @@ pub fn embeddings(ui: &mut Ui, scene: &mut Scene) {
             )
         }
     });
-    ui.weak(scene.tr(
-        "Each token of the text where its embedding lies, from the side from which they differ most (the first two principal components). Nothing of the text is in it yet: the same token is always at the same place. src/tensor/principal_components.rs",
-    ));
+    scene.explain(ui, "Each token of the text where its embedding lies, from the side from which they differ most (the first two principal components). Nothing of the text is in it yet: the same token is always at the same place. src/tensor/principal_components.rs");
     let places = match latest.current() {
         Some(Ok(places)) => places,
         Some(Err(why)) => {

@@ -29,9 +29,7 @@ type Found = Result<Shares, String>;
 
 /// The token to choose, and a bar for each block; for each head of the layer that is looked at.
 pub fn contributions(ui: &mut Ui, scene: &mut Scene) {
-    ui.weak(scene.tr(
-        "A logit is the stream at the end times the token's row of the output matrix, and the stream is the sum of what all blocks added: so each has its share. What later blocks made of it counts as theirs. src/attribution.rs",
-    ));
+    scene.explain(ui, "A logit is the stream at the end times the token's row of the output matrix, and the stream is the sum of what all blocks added: so each has its share. What later blocks made of it counts as theirs. src/attribution.rs");
     choose(ui, scene);
     let (position, token) = (position(scene), token(scene));
     let analysis = scene.analysis;

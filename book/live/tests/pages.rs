@@ -1,0 +1,568 @@
+//! Pages with live pictures in a real browser, opened from disk as readers open them.
+//!
+//! | needed | where |
+//! |---|---|
+//! | the module, as `cargo run -p baichuan2-live -- target/live/module` makes it | `BAICHUAN2_LIVE`, or `target/live/module` |
+//! | Chromium or Chrome | `CHROMIUM`, or on the path |
+//!
+//! Where either is absent, a test is listed as ignored, and its name says what is missing; with `BAICHUAN2_REQUIRE_LIVE=1` (as in `.ci/run`) that is a failure.
+//! What the pages look like is kept in `target/live/pictures`.
+
+use anyhow::{Context, Result, bail, ensure};
+use headless_chrome::{
+    Browser, LaunchOptions, Tab,
+    protocol::cdp::{
+        Emulation, Input, Network::Enable, Page::CaptureScreenshotFormatOption::Png, types::Event,
+    },
+};
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+use std::{
+    env,
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+fn main() -> ExitCode {
+    let trials = vec![
+        trial("three_views_start_and_answer_a_click", three_views),
+        trial(
+            "the_page_scrolls_over_a_picture_until_it_is_pressed",
+            scrolling,
+        ),
+        trial("theme_and_keys_and_the_way_back", theme_keys_and_reset),
+        trial("a_text_goes_on_token_by_token", generation),
+        trial("what_cannot_be_shown_stays_still", failing),
+        trial("far_away_it_ends_and_goes_on_when_near", far_away),
+        trial("every_view_fits_a_page_and_a_phone", every_view),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn trial(name: &str, test: fn(&Needed) -> Result<()>) -> Trial {
+    match Needed::find() {
+        Ok(needed) => Trial::test(name, move || {
+            test(&needed).map_err(|error| Failed::from(format!("{error:?}")))
+        }),
+        Err(missing) if env::var_os("BAICHUAN2_REQUIRE_LIVE").is_some_and(|on| on == "1") => {
+            Trial::test(name, move || Err(missing.into()))
+        }
+        Err(missing) => {
+            Trial::test(format!("{name} (needs {missing})"), || Ok(())).with_ignored_flag(true)
+        }
+    }
+}
+
+/// What may be absent.
+struct Needed {
+    module: PathBuf,
+    browser: PathBuf,
+}
+
+impl Needed {
+    fn find() -> Result<Self, String> {
+        let module =
+            env::var_os("BAICHUAN2_LIVE").map_or_else(|| target().join("module"), PathBuf::from);
+        if !module.join("live-module.js").is_file() {
+            return Err("the module: cargo run -p baichuan2-live -- target/live/module".into());
+        }
+        let on_path = || {
+            let path = env::var_os("PATH")?;
+            let names = ["chromium", "chromium-browser", "google-chrome"];
+            env::split_paths(&path)
+                .flat_map(|folder| names.map(|name| folder.join(name)))
+                .find(|file| file.is_file())
+        };
+        let browser = env::var_os("CHROMIUM").map(PathBuf::from).or_else(on_path);
+        let browser = browser.ok_or("Chromium or Chrome; CHROMIUM may name it")?;
+        Ok(Needed { module, browser })
+    }
+}
+
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/live")
+}
+
+/// A page in a browser, and what went on in it.
+struct Shown {
+    tab: Arc<Tab>,
+    /// What was asked for over any network or from disk.
+    requests: Arc<Mutex<Vec<String>>>,
+    /// What the page complained about.
+    complaints: Arc<Mutex<Vec<String>>>,
+    folder: TempDir,
+    _browser: Browser,
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Shown {
+    /// A page of some figures, and space below each.
+    fn page(needed: &Needed, [width, height]: [u32; 2], figures: &[(&str, &str)]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        for name in ["live.js", "live-module.js"] {
+            fs::copy(needed.module.join(name), folder.path().join(name))?;
+        }
+        let mut body = String::new();
+        for (i, (session, language)) in figures.iter().enumerate() {
+            body += &format!(
+                "<figure id=f{i} class=live data-session='{session}' data-language={language}><img class=still-light src=still.svg alt=still>\
+                 <figcaption>Figure {i}</figcaption></figure><p>Text between the figures.</p>"
+            );
+        }
+        fs::write(
+            folder.path().join("still.svg"),
+            "<svg xmlns='http://www.w3.org/2000/svg' width='720' height='420'><rect width='720' height='420' fill='#cde'/></svg>",
+        )?;
+        let page = format!(
+            "<!doctype html><html class=light lang=en><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>\
+             <style>body {{ max-width: 750px; margin: 12px auto; padding: 0 10px; font: 16px sans-serif }} figure {{ margin: 1em 0 }} \
+             .coal {{ background: #141617; color: #98a3ad }} figure.live img, figure.live canvas {{ width: 100%; border: 1px solid red }}</style>\
+             <body>{body}<div style='height: 20000px'></div><p id=end>The end.</p><script src=live.js defer></script></body></html>"
+        );
+        fs::write(folder.path().join("page.html"), page)?;
+        let args = [
+            "--use-angle=swiftshader",
+            "--enable-unsafe-swiftshader",
+            "--hide-scrollbars",
+        ];
+        let browser = Browser::new(LaunchOptions {
+            path: Some(needed.browser.clone()),
+            sandbox: false,
+            enable_gpu: true,
+            window_size: Some((width, height)),
+            idle_browser_timeout: PATIENCE,
+            args: args.iter().map(OsStr::new).collect(),
+            ..LaunchOptions::default()
+        })?;
+        let tab = browser.new_tab()?;
+        tab.set_default_timeout(PATIENCE);
+        tab.call_method(Emulation::SetDeviceMetricsOverride {
+            width,
+            height,
+            device_scale_factor: 1.0,
+            mobile: width < 500,
+            scale: None,
+            screen_width: None,
+            screen_height: None,
+            position_x: None,
+            position_y: None,
+            dont_set_visible_size: None,
+            screen_orientation: None,
+            viewport: None,
+            display_feature: None,
+            device_posture: None,
+        })?;
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let complaints = Arc::new(Mutex::new(Vec::new()));
+        let (asked, complained) = (requests.clone(), complaints.clone());
+        tab.add_event_listener(Arc::new(move |event: &Event| {
+            let (list, what) = match event {
+                Event::NetworkRequestWillBeSent(event) => {
+                    (&asked, event.params.request.url.clone())
+                }
+                Event::NetworkWebSocketCreated(event) => (&asked, event.params.url.clone()),
+                Event::LogEntryAdded(event)
+                    if format!("{:?}", event.params.entry.level) == "Error" =>
+                {
+                    (&complained, event.params.entry.text.clone())
+                }
+                Event::RuntimeExceptionThrown(event) => {
+                    (&complained, format!("{:?}", event.params.exception_details))
+                }
+                Event::RuntimeConsoleAPICalled(event)
+                    if format!("{:?}", event.params.Type) == "Error" =>
+                {
+                    (&complained, format!("{:?}", event.params.args))
+                }
+                _ => return,
+            };
+            list.lock().expect("a list").push(what);
+        }))?;
+        tab.call_method(Enable {
+            max_total_buffer_size: None,
+            max_resource_buffer_size: None,
+            max_post_data_size: None,
+            report_direct_socket_traffic: None,
+            enable_durable_messages: None,
+        })?;
+        tab.enable_log()?.enable_runtime()?;
+        let url = format!("file://{}", folder.path().join("page.html").display());
+        tab.navigate_to(&url)?.wait_until_navigated()?;
+        Ok(Shown {
+            tab,
+            requests,
+            complaints,
+            folder,
+            _browser: browser,
+        })
+    }
+
+    fn evaluate(&self, script: &str) -> Result<Value> {
+        let found = self
+            .tab
+            .evaluate(script, true)
+            .with_context(|| script.to_owned())?;
+        Ok(found.value.unwrap_or(Value::Null))
+    }
+
+    /// Waits until a script says true.
+    fn until(&self, script: &str) -> Result<()> {
+        let begun = Instant::now();
+        while self.evaluate(script)? != Value::Bool(true) {
+            if begun.elapsed() > PATIENCE {
+                let complaints = self.complaints.lock().expect("a list").join("\n");
+                bail!("this never became true: {script}\n{complaints}");
+            }
+            thread::sleep(Duration::from_millis(30));
+        }
+        Ok(())
+    }
+
+    fn until_running(&self, figure: usize) -> Result<()> {
+        self.evaluate(&format!(
+            "f{figure}.scrollIntoView({{block: 'center', behavior: 'instant'}})"
+        ))?;
+        self.until(&format!(
+            "f{figure}.dataset.state === 'running' || f{figure}.dataset.state === 'failed'"
+        ))?;
+        let state = self.evaluate(&format!(
+            "f{figure}.dataset.state + ' ' + f{figure}.textContent"
+        ))?;
+        ensure!(
+            state.as_str().unwrap_or_default().starts_with("running"),
+            "figure {figure}: {state}"
+        );
+        // It fades in.
+        thread::sleep(Duration::from_millis(400));
+        Ok(())
+    }
+
+    fn session(&self, figure: usize) -> Result<Value> {
+        let json = self.evaluate(&format!("f{figure}.baichuan2.session()"))?;
+        Ok(serde_json::from_str(
+            json.as_str().context("a session is text")?,
+        )?)
+    }
+
+    fn mouse(
+        &self,
+        kind: Input::DispatchMouseEventTypeOption,
+        at: [f64; 2],
+        wheel: f64,
+    ) -> Result<()> {
+        use Input::DispatchMouseEventTypeOption::{MousePressed, MouseReleased};
+        let button =
+            matches!(kind, MousePressed | MouseReleased).then_some(Input::MouseButton::Left);
+        let is_wheel = wheel != 0.0;
+        self.tab.call_method(Input::DispatchMouseEvent {
+            Type: kind,
+            x: at[0],
+            y: at[1],
+            click_count: button.is_some().then_some(1),
+            button,
+            delta_x: is_wheel.then_some(0.0),
+            delta_y: is_wheel.then_some(wheel),
+            modifiers: None,
+            timestamp: None,
+            buttons: None,
+            force: None,
+            tangential_pressure: None,
+            tilt_x: None,
+            tilt_y: None,
+            twist: None,
+            pointer_Type: None,
+        })?;
+        thread::sleep(Duration::from_millis(60));
+        Ok(())
+    }
+
+    /// Where on the page a place of a figure's canvas is, given in shares of it.
+    fn place(&self, figure: usize, at: [f64; 2]) -> Result<[f64; 2]> {
+        let corner = self.evaluate(&format!(
+            "(() => {{ const r = f{figure}.querySelector('canvas').getBoundingClientRect(); return JSON.stringify([r.x, r.y, r.width, r.height]); }})()"
+        ))?;
+        let [x, y, width, height]: [f64; 4] =
+            serde_json::from_str(corner.as_str().context("a rectangle")?)?;
+        Ok([x + at[0] * width, y + at[1] * height])
+    }
+
+    fn click(&self, figure: usize, at: [f64; 2]) -> Result<()> {
+        use Input::DispatchMouseEventTypeOption::{MouseMoved, MousePressed, MouseReleased};
+        let at = self.place(figure, at)?;
+        for kind in [MouseMoved, MousePressed, MouseReleased] {
+            self.mouse(kind, at, 0.0)?;
+        }
+        Ok(())
+    }
+
+    fn scrolled(&self) -> Result<f64> {
+        self.evaluate("scrollY")?.as_f64().context("a number")
+    }
+
+    /// Clicks here and there until the session is another.
+    fn click_until_changed(&self, figure: usize) -> Result<Value> {
+        let before = self.session(figure)?;
+        for y in 3..19 {
+            for x in 3..19 {
+                self.click(figure, [f64::from(x) / 20.0, f64::from(y) / 20.0])?;
+                let now = self.session(figure)?;
+                if now != before {
+                    return Ok(now);
+                }
+            }
+        }
+        bail!("no click changes {before}")
+    }
+
+    fn keep_picture(&self, name: &str) -> Result<Vec<u8>> {
+        let png = self.tab.capture_screenshot(Png, None, None, true)?;
+        let folder = target().join("pictures");
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(format!("{name}.png")), &png)?;
+        Ok(png)
+    }
+
+    /// What holds of every page: nothing was asked for but its own files, and nothing was complained about.
+    fn is_quiet(&self) -> Result<()> {
+        let own = format!("file://{}/", self.folder.path().display());
+        let requests = self.requests.lock().expect("a list");
+        ensure!(
+            requests.len() >= 3,
+            "the browser was not listened to: {requests:?}"
+        );
+        for request in requests.iter() {
+            ensure!(
+                request.starts_with(&own) || request.starts_with("data:"),
+                "the page asks for {request}"
+            );
+        }
+        let modules = requests
+            .iter()
+            .filter(|request| request.ends_with("live-module.js"))
+            .count();
+        ensure!(modules == 1, "the module is loaded {modules} times");
+        let complaints = self.complaints.lock().expect("a list");
+        ensure!(complaints.is_empty(), "{}", complaints.join("\n"));
+        Ok(())
+    }
+}
+
+fn view(view: &str) -> String {
+    format!(r#"{{ "baichuan2_session": 1, "view": "{view}", "layer": 4 }}"#)
+}
+
+const PAGE: [u32; 2] = [900, 700];
+
+/// Catches: a picture that does not start, or shows another session; pointers that miss what they point at; a second module; requests.
+fn three_views(needed: &Needed) -> Result<()> {
+    let views = ["Attention", "Tokens", "Stream"];
+    let sessions = views.map(view);
+    let figures: Vec<(&str, &str)> = sessions
+        .iter()
+        .map(|session| (session.as_str(), "en"))
+        .collect();
+    let shown = Shown::page(needed, PAGE, &figures)?;
+    let height = shown.evaluate("f0.offsetHeight")?;
+    for (i, view) in views.iter().enumerate() {
+        shown.until_running(i)?;
+        let before = shown.session(i)?;
+        ensure!(before["view"] == *view && before["layer"] == 4, "{before}");
+        let now = shown.click_until_changed(i)?;
+        ensure!(now["view"] == *view, "{now}");
+        shown.keep_picture(&format!("three-{view}"))?;
+    }
+    ensure!(
+        shown.evaluate("f0.offsetHeight")? == height,
+        "the layout jumps"
+    );
+    shown.is_quiet()
+}
+
+/// Catches: a page that is caught in a picture; a picture that cannot be zoomed once it was pressed; a focus that is taken.
+fn scrolling(needed: &Needed) -> Result<()> {
+    use Input::DispatchMouseEventTypeOption::{MouseMoved, MouseWheel};
+    let session = view("Attention");
+    let shown = Shown::page(needed, PAGE, &[(&session, "en")])?;
+    shown.until_running(0)?;
+    ensure!(
+        shown.evaluate("document.activeElement === document.body")? == true,
+        "the picture took the keyboard"
+    );
+    let over = shown.place(0, [0.4, 0.7])?;
+    let before = shown.scrolled()?;
+    shown.mouse(MouseMoved, over, 0.0)?;
+    shown.mouse(MouseWheel, over, 40.0)?;
+    thread::sleep(Duration::from_millis(300));
+    let free = shown.scrolled()?;
+    ensure!(
+        free > before,
+        "the page did not scroll over a picture: {before} {free}"
+    );
+    shown.click(0, [0.4, 0.7])?;
+    let over = shown.place(0, [0.4, 0.7])?;
+    shown.mouse(MouseWheel, over, 40.0)?;
+    thread::sleep(Duration::from_millis(300));
+    ensure!(
+        shown.scrolled()? == free,
+        "the wheel was the page's although the picture was pressed"
+    );
+    let beside = [5.0, over[1]];
+    shown.mouse(MouseMoved, beside, 0.0)?;
+    shown.mouse(MouseMoved, over, 0.0)?;
+    shown.mouse(MouseWheel, over, 40.0)?;
+    thread::sleep(Duration::from_millis(300));
+    ensure!(
+        shown.scrolled()? > free,
+        "the picture keeps the wheel after the pointer has left it"
+    );
+    shown.is_quiet()
+}
+
+/// Catches: a picture in the light on a dark page; arrow keys that turn the book's pages; a way back that is none.
+fn theme_keys_and_reset(needed: &Needed) -> Result<()> {
+    let session = view("Attention");
+    let shown = Shown::page(needed, PAGE, &[(&session, "zh")])?;
+    shown.until_running(0)?;
+    let first = shown.session(0)?;
+    let brightness = |name: &str| -> Result<f64> {
+        let png = shown.keep_picture(name)?;
+        let base64 = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, png);
+        let at = shown.place(0, [0.97, 0.9])?;
+        let sum = shown.evaluate(&format!(
+            "(async () => {{ const image = new Image(); image.src = 'data:image/png;base64,{base64}'; await image.decode(); \
+             const canvas = document.createElement('canvas'); canvas.width = image.width; canvas.height = image.height; \
+             const context = canvas.getContext('2d'); context.drawImage(image, 0, 0); \
+             return context.getImageData({}, {}, 1, 1).data.slice(0, 3).reduce((a, b) => a + b); }})()",
+            at[0], at[1]
+        ))?;
+        Ok(sum.as_f64().context("a number")? / 765.0)
+    };
+    let light = brightness("theme-light-zh")?;
+    shown.evaluate("document.documentElement.className = 'coal'")?;
+    thread::sleep(Duration::from_millis(500));
+    let dark = brightness("theme-dark-zh")?;
+    ensure!(light > 0.8 && dark < 0.3, "light {light}, dark {dark}");
+    shown.evaluate("turned = 0; document.addEventListener('keydown', () => { turned += 1; })")?;
+    shown.click(0, [0.97, 0.9])?;
+    shown.tab.press_key("ArrowRight")?;
+    shown.until("JSON.parse(f0.baichuan2.session()).head === 1")?;
+    ensure!(
+        shown.evaluate("turned")? == 0,
+        "a key of the picture came to the page"
+    );
+    shown.evaluate("f0.querySelector('button').click()")?;
+    ensure!(shown.session(0)? == first);
+    shown.is_quiet()
+}
+
+/// Catches: work that is never done where there are no threads.
+fn generation(needed: &Needed) -> Result<()> {
+    let session = view("Generation");
+    let shown = Shown::page(needed, PAGE, &[(&session, "en")])?;
+    shown.until_running(0)?;
+    // Where the buttons are, for a canvas has no names; "Use as text" makes the session tell of the new tokens.
+    let [one, play, use_as_text] = [0.06, 0.15, 0.46].map(|x| [x, 0.115]);
+    let length = || -> Result<usize> {
+        let session = shown.session(0)?;
+        let text = session["wanted"]["text"].as_str();
+        Ok(text.context("a text")?.len())
+    };
+    let before = length()?;
+    shown.click(0, one)?;
+    thread::sleep(Duration::from_millis(500));
+    shown.click(0, use_as_text)?;
+    let one_more = length()?;
+    ensure!(one_more > before, "no token was added");
+    shown.click(0, play)?;
+    thread::sleep(Duration::from_millis(1500));
+    shown.keep_picture("generation")?;
+    shown.click(0, play)?;
+    thread::sleep(Duration::from_millis(500));
+    shown.click(0, use_as_text)?;
+    let played = length()?;
+    ensure!(played > one_more + 6, "{before}, {one_more}, {played}");
+    shown.is_quiet()
+}
+
+/// Catches: a broken picture in place of a still; silence about it; one that takes the others with it.
+fn failing(needed: &Needed) -> Result<()> {
+    let good = view("Tokens");
+    let shown = Shown::page(
+        needed,
+        PAGE,
+        &[
+            (r#"{"baichuan2_session":1,"view":"Kitchen"}"#, "en"),
+            (&good, "en"),
+        ],
+    )?;
+    shown.until("f0.dataset.state === 'failed'")?;
+    let caption = shown.evaluate(
+        "f0.querySelector('figcaption').textContent + f0.querySelector('.live-failed').title",
+    )?;
+    let caption = caption.as_str().unwrap_or_default();
+    ensure!(
+        caption.contains("stays still") && caption.contains("Kitchen"),
+        "{caption}"
+    );
+    ensure!(shown.evaluate("getComputedStyle(f0.querySelector('img')).visibility")? == "visible");
+    ensure!(shown.evaluate("f0.querySelector('canvas') === null")? == true);
+    shown.until_running(1)?;
+    shown.keep_picture("failed")?;
+    shown.is_quiet()
+}
+
+/// Catches: pictures that cost without being seen; a choice that is lost on the way.
+fn far_away(needed: &Needed) -> Result<()> {
+    let session = view("Attention");
+    let shown = Shown::page(needed, PAGE, &[(&session, "en")])?;
+    shown.until_running(0)?;
+    let chosen = shown.click_until_changed(0)?;
+    shown.evaluate("document.getElementById('end').scrollIntoView({behavior: 'instant'})")?;
+    shown.until("f0.dataset.state === undefined && f0.querySelector('canvas') === null")?;
+    ensure!(shown.session(0)? == chosen);
+    shown.until_running(0)?;
+    ensure!(shown.session(0)? == chosen);
+    shown.is_quiet()
+}
+
+/// Catches: a view that fails in the browser, or has no room on a phone (to be looked at in `target/live/pictures`).
+fn every_view(needed: &Needed) -> Result<()> {
+    let views = [
+        "Tokens",
+        "Attention",
+        "Positions",
+        "Stream",
+        "Blocks",
+        "Generation",
+        "Compare",
+    ];
+    let sessions = views.map(view);
+    for (size, name) in [(PAGE, "page"), ([360, 700], "phone")] {
+        for (theme, language) in [("light", "en"), ("coal", "zh")] {
+            let figures: Vec<(&str, &str)> = sessions
+                .iter()
+                .map(|session| (session.as_str(), language))
+                .collect();
+            let shown = Shown::page(needed, size, &figures)?;
+            shown.evaluate(&format!("document.documentElement.className = '{theme}'"))?;
+            for (i, view) in views.iter().enumerate() {
+                shown.until_running(i)?;
+                shown.keep_picture(&format!("{name}-{theme}-{view}"))?;
+                let wide = shown.evaluate("document.documentElement.scrollWidth - innerWidth")?;
+                ensure!(
+                    wide.as_f64().is_some_and(|wide| wide <= 0.0),
+                    "{view} is {wide} too wide"
+                );
+            }
+            shown.is_quiet()?;
+        }
+    }
+    Ok(())
+}
