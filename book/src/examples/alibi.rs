@@ -70,7 +70,7 @@ fn small_model(n: &mut Numbers) {
         .enumerate()
         .map(|(head, m)| {
             vec![
-                head.to_string(),
+                (head + 1).to_string(),
                 format!("1/{}", 1.0 / m),
                 rounded((-m).exp(), 3),
                 rounded(2_f64.ln() / m, 1),

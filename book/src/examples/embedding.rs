@@ -85,7 +85,7 @@ fn trained(n: &mut Numbers) {
     n.number("red_red", cosine(&w_e, id("red"), id("▁red")), 2);
 
     let rows: Vec<usize> = tokenizer
-        .encode("Mia Anna Ivy Zoe Ruby Lucy Tom Leo Hugo red green yellow 3456789")
+        .encode("red red green yellow 3456789 Mia Anna Ivy Zoe Ruby Lucy Tom Leo Hugo")
         .into_iter()
         .map(|id| id as usize)
         .collect();
