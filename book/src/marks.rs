@@ -235,13 +235,10 @@ impl Marks {
         } else {
             "cargo test"
         };
+        // Blank lines, for what is said is Markdown and may hold formulas.
         Ok(format!(
-            "<details class=\"test\"><summary>{}<code>{name}</code></summary>\n\n<div class=\"place\">{file}:{} &nbsp; {run} {name}</div>\n\n```rust,ignore\n{}\n```\n\n</details>\n",
-            if words.is_empty() {
-                String::new()
-            } else {
-                format!("{} ", html(words))
-            },
+            "<details class=\"test\"><summary>\n\n{} `{name}`\n\n</summary>\n\n<div class=\"place\">{file}:{} &nbsp; {run} {name}</div>\n\n```rust,ignore\n{}\n```\n\n</details>\n",
+            html(words),
             item.line(),
             item.text()
         ))
@@ -336,6 +333,7 @@ fn code_span(code: &str) -> String {
             .replace('*', "&#42;")
             .replace('_', "&#95;")
             .replace('[', "&#91;")
+            .replace('`', "&#96;")
     )
 }
 

@@ -2,10 +2,35 @@
 
 use crate::numbers::Numbers;
 
+mod alibi;
+mod attention;
+mod benchmarks;
+mod bpe_decoding;
+mod bpe_encoding;
+mod bpe_training;
+mod checkpoints;
+mod corpus;
+mod decoder;
+mod embedding;
+mod fine_tuning;
+mod generation;
+mod grouped_query;
+mod memory_efficient;
+mod multi_head;
+mod norm_head;
+mod notation;
+mod real_7b;
+mod rlhf;
+mod rms_norm;
+mod rope;
+mod scaling;
+mod swiglu;
+mod text_and_bytes;
+mod training;
+mod verification;
+
 macro_rules! chapters {
     ($($module:ident = $stem:literal),* $(,)?) => {
-        $(mod $module;)*
-
         /// The numbers of a chapter, by its file's stem; `None` where it has no example.
         pub fn of(stem: &str) -> Option<Numbers> {
             let mut numbers = Numbers::default();
