@@ -124,7 +124,10 @@
                     document.activeElement.blur();
                     if (focused !== document.body) focused?.focus({ preventScroll: true });
                 }
-                canvas.addEventListener("pointerdown", () => this.hold(true), true);
+                // A finger that begins to scroll is taken back from the picture; one that is lifted from it was a tap.
+                canvas.addEventListener("pointerdown", event => event.pointerType === "mouse" && this.hold(true), true);
+                canvas.addEventListener("pointerup", () => this.hold(true), true);
+                canvas.addEventListener("pointercancel", () => this.picture?.let_go());
                 canvas.addEventListener("pointerleave", event => event.pointerType === "mouse" && event.buttons === 0 && this.hold(false));
                 while (!this.picture.is_drawn()) {
                     if (this.figure.dataset.state === "failed") return;

@@ -4,7 +4,7 @@
 //! [`worker`]), and how that is shown ([`views`]: each a function of the two, testable without a window). [`live`] holds the three together. All arithmetic
 //! is the library's.
 //!
-//! The feature `desktop` (default) adds the window: its bars, files and dialogs. Without it everything else compiles for WebAssembly, where [`page`] shows it in a page.
+//! The feature `desktop` (default) adds the window: its bars, files and dialogs. Without it everything else compiles for WebAssembly, where `page` shows it in a page.
 
 pub mod analysis;
 #[cfg(feature = "desktop")]

@@ -3,7 +3,7 @@
 use crate::{language::Language, live::Live, session::Session, theme};
 use eframe::{
     Frame, WebOptions, WebRunner,
-    egui::{Context, Event, Modifiers, PointerButton, RawInput, Theme, TouchPhase, Ui, pos2},
+    egui::{Context, Event, Modifiers, PointerButton, RawInput, Theme, Ui, pos2},
 };
 use std::{any::Any, cell::Cell, rc::Rc};
 use wasm_bindgen::prelude::*;
@@ -46,6 +46,7 @@ impl Picture {
                         context: creation.egui_ctx.clone(),
                         language,
                         held: holds,
+                        lets_go: false,
                         frames: 0,
                     }))
                 }),
@@ -92,6 +93,11 @@ impl Picture {
         self.held.set(held);
     }
 
+    /// The page has taken the finger from the picture, to scroll.
+    pub fn let_go(&self) {
+        self.with(|app| app.lets_go = true);
+    }
+
     /// Ends it.
     pub fn end(&self) {
         self.runner.destroy();
@@ -125,7 +131,8 @@ fn options(held: Rc<Cell<bool>>) -> WebOptions {
             Event::MouseWheel { .. }
             | Event::Zoom(_)
             | Event::PointerMoved(_)
-            | Event::PointerButton { pressed: true, .. } => held.get(),
+            | Event::PointerButton { .. }
+            | Event::PointerGone => held.get(),
             _ => true,
         }),
         ..WebOptions::default()
@@ -137,6 +144,7 @@ struct App {
     context: Context,
     language: Language,
     held: Rc<Cell<bool>>,
+    lets_go: bool,
     /// Frames since there is something to see.
     frames: usize,
 }
@@ -158,17 +166,7 @@ impl eframe::App for App {
                 |event: &Event| matches!(event, Event::MouseWheel { .. } | Event::Zoom(_));
             input.events.retain(|event| !is_the_pages(event));
         }
-        // A finger with which the page took to scrolling has let go of the picture.
-        let cancelled = |event: &Event| {
-            matches!(
-                event,
-                Event::Touch {
-                    phase: TouchPhase::Cancel,
-                    ..
-                }
-            )
-        };
-        if input.events.iter().any(cancelled) {
+        if std::mem::take(&mut self.lets_go) {
             let nowhere = Event::PointerButton {
                 pos: pos2(-1.0, -1.0),
                 button: PointerButton::Primary,

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
             "the_page_scrolls_over_a_picture_until_it_is_pressed",
             scrolling,
         ),
+        trial("a_finger_scrolls_the_page_until_it_taps", fingers),
         trial("theme_and_keys_and_the_way_back", theme_keys_and_reset),
         trial("a_text_goes_on_token_by_token", generation),
         trial("what_cannot_be_shown_stays_still", failing),
@@ -422,6 +423,79 @@ fn scrolling(needed: &Needed) -> Result<()> {
         shown.scrolled()? > free,
         "the picture keeps the wheel after the pointer has left it"
     );
+    shown.is_quiet()
+}
+
+/// Catches: a phone that is caught in a picture; a picture that cannot be moved in once it was tapped; a slider that follows a finger which scrolls the page.
+fn fingers(needed: &Needed) -> Result<()> {
+    use Input::DispatchTouchEventTypeOption::{TouchEnd, TouchMove, TouchStart};
+    let session = view("Attention");
+    let shown = Shown::page(needed, [360, 700], &[(&session, "en")])?;
+    shown.tab.call_method(Emulation::SetTouchEmulationEnabled {
+        enabled: true,
+        max_touch_points: Some(1),
+    })?;
+    shown.until_running(0)?;
+    let finger = |kind, at: Option<[f64; 2]>| -> Result<()> {
+        let point = at.map(|[x, y]| Input::TouchPoint {
+            x,
+            y,
+            radius_x: None,
+            radius_y: None,
+            rotation_angle: None,
+            force: None,
+            tangential_pressure: None,
+            tilt_x: None,
+            tilt_y: None,
+            twist: None,
+            id: None,
+        });
+        shown.tab.call_method(Input::DispatchTouchEvent {
+            Type: kind,
+            touch_points: point.into_iter().collect(),
+            modifiers: None,
+            timestamp: None,
+        })?;
+        thread::sleep(Duration::from_millis(30));
+        Ok(())
+    };
+    let swipe = || -> Result<f64> {
+        let before = shown.scrolled()?;
+        let [x, y] = shown.place(0, [0.5, 0.8])?;
+        finger(TouchStart, Some([x, y]))?;
+        for step in 1..=12 {
+            finger(TouchMove, Some([x, y - 10.0 * f64::from(step)]))?;
+        }
+        finger(TouchEnd, None)?;
+        thread::sleep(Duration::from_millis(200));
+        Ok(shown.scrolled()? - before)
+    };
+    let tap = |at: [f64; 2]| -> Result<()> {
+        finger(TouchStart, Some(shown.place(0, at)?))?;
+        finger(TouchEnd, None)?;
+        thread::sleep(Duration::from_millis(200));
+        Ok(())
+    };
+    let first = shown.session(0)?;
+    let free = swipe()?;
+    ensure!(free > 60.0, "a finger moves the page by {free}");
+    ensure!(
+        shown.session(0)? == first,
+        "a finger that scrolls the page changes the picture"
+    );
+    shown.evaluate("scrollTo(0, 0)")?;
+    tap([0.3, 0.75])?;
+    let tapped = shown.session(0)?;
+    ensure!(
+        tapped["query"].is_number(),
+        "a tap chooses no cell: {tapped}"
+    );
+    let held = swipe()?;
+    ensure!(
+        held == 0.0,
+        "the page moves by {held} although the picture was tapped"
+    );
+    shown.keep_picture("fingers")?;
     shown.is_quiet()
 }
 
