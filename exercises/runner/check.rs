@@ -1,7 +1,7 @@
 //! Tests the tests of the exercises: every stub fails, every solution passes, and every known mistake is caught.
 //!
-//! The package is copied below `target/`, and each round puts other answers into the copy: the stubs, the solutions, then the first, second, …
-//! mistake of every exercise at once, so that a round is one compilation.
+//! The package is copied below `target/`, and each round puts other answers into the copy: the stubs, the solutions,
+//! then the first, second, … mistake of every exercise at once, so that a round is one compilation.
 
 use crate::{
     catalogue::{Catalogue, Exercise, read},
@@ -47,7 +47,10 @@ pub fn check(catalogue: &Catalogue, messages: bool) -> Result<bool> {
     copy.answer(|e| read(&catalogue.stub(&e.name)))?;
     stubs(catalogue, &copy.run()?, &mut findings);
 
-    println!("solutions: each passes, and clippy and rustfmt have nothing to say");
+    println!(
+        "solutions: each passes, and clippy and rustfmt have \
+                nothing to say"
+    );
     copy.answer(|e| read(&catalogue.solution(&e.name)))?;
     let found = copy.run()?;
     for Exercise { name, .. } in &catalogue.exercises {
@@ -142,7 +145,8 @@ fn pages(catalogue: &Catalogue, exercise: &Exercise, findings: &mut Findings) {
         (Ok(answer), Ok(stub)) if answer == stub => {}
         (Ok(_), Ok(_)) => findings.complain(
             name,
-            "src/ and stubs/ differ (in a clone that is worked in: reset it)",
+            "src/ and stubs/ differ (in a clone that is worked in: \
+                reset it)",
         ),
         (Err(error), _) | (_, Err(error)) => findings.complain(name, format_args!("{error:#}")),
     }
@@ -206,7 +210,10 @@ fn mistakes(
             if let Some((trial, why)) = failed.first() {
                 findings.complain(
                     name,
-                    format_args!("its solution fails {trial} beside the mistakes of others: {why}"),
+                    format_args!(
+                        "its solution fails {trial} beside the mistakes of others: \
+                {why}"
+                    ),
                 );
             }
             continue;
@@ -264,7 +271,8 @@ impl<'a> Copy<'a> {
         if workspace.exists() {
             fs::remove_dir_all(&workspace)?;
         }
-        // Cargo tells packages apart by where they lie in their workspace: it must not be where the real ones lie in theirs.
+        // Cargo tells packages apart by where they lie in their workspace: it must not be where the real ones lie in
+        // theirs.
         let package = workspace.join("copy/exercises");
         for folder in ["src", "tests/all", "runner"] {
             copy_folder(&catalogue.folder.join(folder), &package.join(folder))?;

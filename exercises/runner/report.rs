@@ -10,6 +10,8 @@ pub const VARIABLE: &str = "EXERCISES_REPORT";
 pub struct Trial {
     /// Which exercise.
     pub exercise: String,
+    /// Its place among the trials of that exercise, which go from what tells most to what tells least.
+    pub place: usize,
     /// Which of its trials.
     pub name: String,
     /// What came of it.

@@ -68,8 +68,14 @@ impl Screen {
                 println!(
                     "{BAD}✗{BAD:#} {}",
                     self.say(
-                        format!("{what} does not come to an end: I stopped waiting. Is there a loop whose condition never changes?"),
-                        format!("{what} 一直不结束，我不再等了。是不是有一个条件永远不变的循环？"),
+                        format!(
+                            "{what} does not come to an end: I stopped waiting. Is \
+                there a loop whose condition never changes?"
+                        ),
+                        format!(
+                            "{what} 一直不结束，我不再等了。\
+                是不是有一个条件永远不变的循环？"
+                        ),
                     )
                 );
                 Ok(None)
@@ -97,8 +103,15 @@ impl Screen {
         println!(
             "{BAD}✗{BAD:#} {}",
             self.say(
-                format!("{en}: the compiler says above what it did not understand. Until then no exercise can be tested, for all are compiled together."),
-                format!("{zh}：编译器在上面说明了它不明白的地方。所有练习是一起编译的，改好之前哪一道都无法测试。"),
+                format!(
+                    "{en}: the compiler says above what it did not understand. \
+                Until then no exercise can be tested, for all are compiled \
+                together."
+                ),
+                format!(
+                    "{zh}：编译器在上面说明了它不明白的地方。\
+                所有练习是一起编译的，改好之前哪一道都无法测试。"
+                ),
             )
         );
     }
@@ -119,7 +132,8 @@ impl Screen {
             };
             let stars = "★".repeat(exercise.difficulty.into());
             println!(
-                "{style}{mark}{style:#} {:>2} {TITLE}{:width$}{TITLE:#}  {QUIET}{stars:5}{QUIET:#}  {}",
+                "{style}{mark}{style:#} {:>2} {TITLE}{:width$}{TITLE:#}  \
+                {QUIET}{stars:5}{QUIET:#}  {}",
                 i + 1,
                 exercise.name,
                 exercise.title(self.language),
@@ -149,13 +163,17 @@ impl Screen {
             "{}",
             self.say(
                 format!(
-                    "Next: open {TITLE}{}{TITLE:#}, then test it:  cargo run -p exercises {name}\n\
-                     {QUIET}A hint: cargo run -p exercises hint {name}   By itself on every save: cargo run -p exercises watch{QUIET:#}",
+                    "Next: open {TITLE}{}{TITLE:#}, then test it:  cargo run -p \
+                exercises {name}\n{QUIET}A hint: cargo run -p exercises \
+                hint {name}   By itself on every save: cargo run -p \
+                exercises watch{QUIET:#}",
                     shown(&catalogue.answer(name))
                 ),
                 format!(
-                    "下一道：打开 {TITLE}{}{TITLE:#}，然后测试：cargo run -p exercises {name}\n\
-                     {QUIET}提示：cargo run -p exercises hint {name}   每次保存自动测试：cargo run -p exercises watch{QUIET:#}",
+                    "下一道：打开 {TITLE}{}{TITLE:#}，然后测试：cargo run -p \
+                exercises {name}\n{QUIET}提示：cargo run -p exercises hint \
+                {name}   每次保存自动测试：cargo run -p exercises \
+                watch{QUIET:#}",
                     shown(&catalogue.answer(name))
                 ),
             )
@@ -202,8 +220,14 @@ impl Screen {
             println!(
                 "\n{}",
                 self.say(
-                    format!("The question stands at the top of that file. A hint: cargo run -p exercises hint {name}"),
-                    format!("题目写在该文件的开头。提示：cargo run -p exercises hint {name}"),
+                    format!(
+                        "The question stands at the top of that file. A hint: cargo \
+                run -p exercises hint {name}"
+                    ),
+                    format!(
+                        "题目写在该文件的开头。提示：cargo run -p exercises hint \
+                {name}"
+                    ),
                 )
             );
             return;
@@ -226,8 +250,14 @@ impl Screen {
                 "\n{GOOD}{}{GOOD:#} {}",
                 self.say("Solved.", "完成。"),
                 self.say(
-                    format!("Why it is so: cargo run -p exercises why {name}   Next: cargo run -p exercises next"),
-                    format!("为什么是这样：cargo run -p exercises why {name}   下一道：cargo run -p exercises next"),
+                    format!(
+                        "Why it is so: cargo run -p exercises why {name}   Next: \
+                cargo run -p exercises next"
+                    ),
+                    format!(
+                        "为什么是这样：cargo run -p exercises why {name}   下一道：\
+                cargo run -p exercises next"
+                    ),
                 )
             );
         } else {
@@ -274,8 +304,14 @@ impl Screen {
         println!(
             "{}",
             self.say(
-                format!("{name} is not solved yet, and the explanation would give it away. A hint: cargo run -p exercises hint {name}"),
-                format!("{name} 还没有完成，现在看解释就泄了底。提示：cargo run -p exercises hint {name}"),
+                format!(
+                    "{name} is not solved yet, and the explanation would give \
+                it away. A hint: cargo run -p exercises hint {name}"
+                ),
+                format!(
+                    "{name} 还没有完成，现在看解释就泄了底。提示：cargo run -p \
+                exercises hint {name}"
+                ),
             )
         );
     }

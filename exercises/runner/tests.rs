@@ -130,7 +130,8 @@ pub fn run(
     };
     let Ok(json) = std::fs::read(&report) else {
         bail!(
-            "the tests ended without a word ({status}): did the stack overflow in an endless recursion?"
+            "the tests ended without a word ({status}): did the stack \
+                overflow in an endless recursion?"
         );
     };
     let mut by_exercise: BTreeMap<String, Vec<report::Trial>> = BTreeMap::new();
@@ -141,7 +142,7 @@ pub fn run(
             .push(trial);
     }
     for trials in by_exercise.values_mut() {
-        trials.sort_by(|a, b| a.name.cmp(&b.name));
+        trials.sort_by_key(|trial| trial.place);
     }
     Ok(Tested::Ran(by_exercise))
 }

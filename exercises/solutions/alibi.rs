@@ -10,8 +10,8 @@ pub fn slopes(heads: usize) -> Vec<f64> {
     series(power).chain(rest).collect()
 }
 
-/// The bias m · (j − i) of `queries` new tokens after `first` cached ones, over `keys` keys counted from the beginning of the text. What a query may not see is
-/// no concern here: a mask hides it. Returns `[queries, keys]`.
+/// The bias m · (j − i) of `queries` new tokens after `first` cached ones, over `keys` keys counted from the
+/// beginning of the text. What a query may not see is no concern here: a mask hides it. Returns `[queries, keys]`.
 pub fn bias(slope: f64, first: usize, queries: usize, keys: usize) -> Array2<f64> {
     Array2::from_shape_fn((queries, keys), |(i, j)| {
         slope * (j as f64 - (first + i) as f64)

@@ -2,8 +2,8 @@
 
 use ndarray::{Array2, ArrayView2, Zip};
 
-/// Attention of `q: [queries, d]` to `k: [keys, d]` and `v: [keys, d_v]`; `mask: [queries, keys]` is true where a query may look.
-/// Returns `[queries, d_v]`.
+/// Attention of `q: [queries, d]` to `k: [keys, d]` and `v: [keys, d_v]`; `mask: [queries, keys]` is true where a
+/// query may look. Returns `[queries, d_v]`.
 pub fn attention(
     q: ArrayView2<f64>,
     k: ArrayView2<f64>,

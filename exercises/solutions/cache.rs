@@ -2,7 +2,8 @@
 
 use ndarray::{Array2, ArrayView2, Axis, s};
 
-/// One head: `q: [queries, d]`, `k: [keys, d]`, `v: [keys, d_v]` and a mask `[queries, keys]`, true where a query may look. Returns `[queries, d_v]`.
+/// One head: `q: [queries, d]`, `k: [keys, d]`, `v: [keys, d_v]` and a mask `[queries, keys]`, true where a query may
+/// look. Returns `[queries, d_v]`.
 pub type Attention<'a> =
     dyn Fn(ArrayView2<f64>, ArrayView2<f64>, ArrayView2<f64>, ArrayView2<bool>) -> Array2<f64> + 'a;
 
@@ -23,8 +24,8 @@ impl Cache {
         }
     }
 
-    /// New tokens arrive: `q, k: [new, d]`, `v: [new, d_v]`. Keeps their keys and values, and returns what they gather from all tokens before them and from themselves,
-    /// `[new, d_v]`.
+    /// New tokens arrive: `q, k: [new, d]`, `v: [new, d_v]`. Keeps their keys and values, and returns what they
+    /// gather from all tokens before them and from themselves, `[new, d_v]`.
     pub fn step(
         &mut self,
         q: ArrayView2<f64>,
@@ -39,7 +40,8 @@ impl Cache {
         attention(q, self.keys.view(), self.values.view(), mask.view())
     }
 
-    /// Forgets all but the first `tokens`: to go on from an earlier point of the text. Does nothing where it holds fewer.
+    /// Forgets all but the first `tokens`: to go on from an earlier point of the text. Does nothing where it holds
+    /// fewer.
     pub fn truncate(&mut self, tokens: usize) {
         let tokens = tokens.min(self.keys.nrows());
         self.keys = self.keys.slice(s![..tokens, ..]).to_owned();

@@ -38,7 +38,8 @@ pub fn grouped_query(x: ArrayView2<f64>, maps: &Maps, attention: &Attention) -> 
     y.dot(&maps.w_o.t())
 }
 
-/// A map of the keys (or values) of `heads` heads, `w: [heads · d, D]`, as one of `kv_heads`, each the mean of its group. Returns `[kv_heads · d, D]`.
+/// A map of the keys (or values) of `heads` heads, `w: [heads · d, D]`, as one of `kv_heads`, each the mean of its
+/// group. Returns `[kv_heads · d, D]`.
 pub fn share(w: ArrayView2<f64>, heads: usize, kv_heads: usize) -> Array2<f64> {
     let d = w.nrows() / heads;
     let group = heads / kv_heads;

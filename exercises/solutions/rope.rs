@@ -32,7 +32,8 @@ fn rotate(
     turned
 }
 
-/// Where each dimension of the half form comes from: with h\[i\] = n\[permutation\[i\]\] for all i, turning h by halves is turning n by neighbours, in this order.
+/// Where each dimension of the half form comes from: with h\[i\] = n\[permutation\[i\]\] for all i, turning h by
+/// halves is turning n by neighbours, in this order.
 pub fn permutation(d: usize) -> Vec<usize> {
     let evens = (0..d).step_by(2);
     let odds = (1..d).step_by(2);

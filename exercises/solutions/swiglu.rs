@@ -2,7 +2,8 @@
 
 use ndarray::{Array2, ArrayView2};
 
-/// The layer, for every token of `x: [tokens, d]`; `gate`, `up`: `[width, d]`, `down`: `[d, width]`. Returns `[tokens, d]`.
+/// The layer, for every token of `x: [tokens, d]`; `gate`, `up`: `[width, d]`, `down`: `[d, width]`. Returns
+/// `[tokens, d]`.
 pub fn swiglu(
     x: ArrayView2<f64>,
     gate: ArrayView2<f64>,

@@ -1,7 +1,8 @@
 //! # Heads that share keys
 //!
-//! While a model writes, its keys and values fill the memory: two numbers for each layer, head, dimension and token. Grouped-query attention has fewer heads of keys
-//! and values (N) than of queries (H): each of the N serves a group of H / N query heads that stand next to each other.
+//! While a model writes, its keys and values fill the memory: two numbers for each layer, head, dimension and token.
+//! Grouped-query attention has fewer heads of keys and values (N) than of queries (H): each of the N serves a group
+//! of H / N query heads that stand next to each other.
 //!
 //! Start from your `multi_head`. W_pack becomes three maps, for the keys and values are narrower now:
 //!
@@ -11,7 +12,8 @@
 //!
 //! d need not be D / H. Both sizes of Baichuan 2 have N = H; the Llama family, which the same decoder loads, has not.
 //!
-//! How does a model that was trained with H heads of keys get N of them? The authors (Ainslie et al. 2023) take the mean of the maps of each group, and train a little more.
+//! How does a model that was trained with H heads of keys get N of them? The authors (Ainslie et al. 2023) take the
+//! mean of the maps of each group, and train a little more.
 
 use ndarray::{Array2, ArrayView2};
 
@@ -40,7 +42,8 @@ pub fn grouped_query(x: ArrayView2<f64>, maps: &Maps, attention: &Attention) -> 
     todo!("grouped_query")
 }
 
-/// A map of the keys (or values) of `heads` heads, `w: [heads · d, D]`, as one of `kv_heads`, each the mean of its group. Returns `[kv_heads · d, D]`.
+/// A map of the keys (or values) of `heads` heads, `w: [heads · d, D]`, as one of `kv_heads`, each the mean of its
+/// group. Returns `[kv_heads · d, D]`.
 pub fn share(w: ArrayView2<f64>, heads: usize, kv_heads: usize) -> Array2<f64> {
     todo!("share")
 }

@@ -6,8 +6,9 @@
 //! softmax(s)_j = e^(s_j) / Σ_k e^(s_k)
 //! ```
 //!
-//! As printed it breaks: e^710 is more than an f64 holds, and ∞ / ∞ is not a number. Find a form that gives the same weights for every finite
-//! score. (What happens to the weights when the same number is added to all scores of a row?)
+//! As printed it breaks: e^710 is more than an f64 holds, and ∞ / ∞ is not a number. Find a form that gives the same
+//! weights for every finite score. (What happens to the weights when the same number is added to all scores of a
+//! row?)
 //!
 //! Attention hides what a query may not see by a score of −∞. So, two rules more:
 //!

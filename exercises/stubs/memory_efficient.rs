@@ -1,14 +1,14 @@
 //! # A softmax that never sees its whole row
 //!
-//! Attention over 16,384 tokens has maps of 268 million weights a head. They need not exist. Keys and values come block by block, and a query remembers three
-//! things:
+//! Attention over 16,384 tokens has maps of 268 million weights a head. They need not exist. Keys and values come
+//! block by block, and a query remembers three things:
 //!
 //! * `max`, the largest score so far, −∞ in the beginning;
 //! * `sum`, the sum of e^(s − max) over all scores so far;
 //! * `weighted`, the sum of e^(s − max) · v likewise.
 //!
-//! In the end weighted / sum is what softmax(scores) · V would have been. But what was summed before was relative to an *older* maximum. What must happen to it when a
-//! larger score comes?
+//! In the end weighted / sum is what softmax(scores) · V would have been. But what was summed before was relative to
+//! an *older* maximum. What must happen to it when a larger score comes?
 //!
 //! As in `softmax`: hidden scores are −∞, a whole block may be, and a query that saw nothing gathers zeros.
 

@@ -17,7 +17,10 @@ fn gathered() -> String {
 }
 
 fn axes() -> [String; 2] {
-    [say("query", "查询"), say("dimension of the values", "值的维度")]
+    [
+        say("query", "查询"),
+        say("dimension of the values", "值的维度"),
+    ]
 }
 
 type Case = (Array2<f64>, Array2<f64>, Array2<f64>, Array2<bool>);
@@ -34,7 +37,10 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 fn expected((q, k, v, mask): &Case) -> Array2<f64> {
-    let bias = Bias { visibility: Visibility::Mask(mask.view()), alibi_slope: None };
+    let bias = Bias {
+        visibility: Visibility::Mask(mask.view()),
+        alibi_slope: None,
+    };
     attend(q.view(), k.view(), v.view(), &bias).output
 }
 
@@ -66,40 +72,94 @@ pub fn trials() -> Vec<Trial> {
                 weights.zip_mut_with(mask, |w, &seen| *w *= f64::from(seen));
                 weights.dot(v)
             };
-            compare(gathered(), &attention(q.view(), k.view(), v.view(), mask.view()), &expected(&case))
-                .axes(axes())
-                .given("q", q)
-                .given("k", k)
-                .given("v", v)
-                .given("mask", mask)
-                .smell(say("the mask is inverted: true is what may be seen", "掩码反了：true 表示可以看"), expected(&inverted))
-                .smell(say("the mask is not used", "没有用掩码"), expected(&all))
-                .smell(say("the mask comes after the softmax: the weights of a row no longer sum to one", "掩码用在了 softmax 之后：一行权重的和不再是一"), late)
-                .smell(say("the scale is forgotten: divide by √d", "漏了缩放：要除以 √d"), scaled(&case, 1.0))
-                .smell(say("divided by d, and not by its root", "除以了 d，而不是 √d"), scaled(&case, 1.0 / d))
-                .smell(say("divided by the root of the width of the values; it is that of queries and keys", "除以了值的宽度的平方根；应是查询和键的宽度"), scaled(&case, 1.0 / d_v.sqrt()))
-                .smell(say("multiplied by √d, and not divided", "乘以了 √d，应是除以"), scaled(&case, d.sqrt()))
-                .smell(say("the softmax runs over the queries, and should over the keys: each row of weights sums to one", "softmax 沿查询做了，应沿键：每一行权重的和是一"), softmax_of(&case).dot(v))
-                .check()
+            compare(
+                gathered(),
+                &attention(q.view(), k.view(), v.view(), mask.view()),
+                &expected(&case),
+            )
+            .axes(axes())
+            .given("q", q)
+            .given("k", k)
+            .given("v", v)
+            .given("mask", mask)
+            .smell(
+                say(
+                    "the mask is inverted: true is what may be seen",
+                    "掩码反了：true 表示可以看",
+                ),
+                expected(&inverted),
+            )
+            .smell(say("the mask is not used", "没有用掩码"), expected(&all))
+            .smell(
+                say(
+                    "the mask comes after the softmax: the weights of a row no \
+                longer sum to one",
+                    "掩码用在了 softmax 之后：一行权重的和不再是一",
+                ),
+                late,
+            )
+            .smell(
+                say(
+                    "the scale is forgotten: divide by √d",
+                    "漏了缩放：要除以 √d",
+                ),
+                scaled(&case, 1.0),
+            )
+            .smell(
+                say("divided by d, and not by its root", "除以了 d，而不是 √d"),
+                scaled(&case, 1.0 / d),
+            )
+            .smell(
+                say(
+                    "divided by the root of the width of the values; it is that \
+                of queries and keys",
+                    "除以了值的宽度的平方根；应是查询和键的宽度",
+                ),
+                scaled(&case, 1.0 / d_v.sqrt()),
+            )
+            .smell(
+                say("multiplied by √d, and not divided", "乘以了 √d，应是除以"),
+                scaled(&case, d.sqrt()),
+            )
+            .smell(
+                say(
+                    "the softmax runs over the queries, and should over the \
+                keys: each row of weights sums to one",
+                    "softmax 沿查询做了，应沿键：每一行权重的和是一",
+                ),
+                softmax_of(&case).dot(v),
+            )
+            .check()
         }),
         case("survives_large_scores", || {
-            let (q, k) = (array![[40.0, 0.0], [0.0, -40.0]], array![[40.0, 40.0], [0.0, 0.0]]);
+            let (q, k) = (
+                array![[40.0, 0.0], [0.0, -40.0]],
+                array![[40.0, 40.0], [0.0, 0.0]],
+            );
             let (v, mask) = (array![[1.0], [2.0]], array![[true, true], [true, true]]);
-            compare(gathered(), &attention(q.view(), k.view(), v.view(), mask.view()), &array![[1.0], [2.0]])
-                .axes(axes())
-                .given("q", &q)
-                .given("k", &k)
-                .given("v", &v)
-                .check()
+            compare(
+                gathered(),
+                &attention(q.view(), k.view(), v.view(), mask.view()),
+                &array![[1.0], [2.0]],
+            )
+            .axes(axes())
+            .given("q", &q)
+            .given("k", &k)
+            .given("v", &v)
+            .check()
         }),
         case("a_query_that_sees_nothing_gathers_nothing", || {
             let x = array![[1.0, 2.0], [3.0, 4.0]];
             let mask = array![[false, false], [true, false]];
-            compare(gathered(), &attention(x.view(), x.view(), x.view(), mask.view()), &array![[0.0, 0.0], [1.0, 2.0]])
-                .axes(axes())
-                .given("q, k, v", &x)
-                .given("mask", &mask)
-                .check()
+            compare(
+                gathered(),
+                &attention(x.view(), x.view(), x.view(), mask.view()),
+                &array![[0.0, 0.0], [1.0, 2.0]],
+            )
+            .axes(axes())
+            .given("q, k, v", &x)
+            .given("mask", &mask)
+            .check()
         }),
         case("gives_the_heads_of_the_shipped_model", || {
             // The 7B: queries and keys are turned already, values are the last third of W_pack.
@@ -113,8 +173,16 @@ pub fn trials() -> Vec<Trial> {
                 let values = pack.slice(s![.., 2 * heads * d..]);
                 let [q, k] = [&q, &k].map(|x| x.index_axis(Axis(0), head));
                 compare(
-                    say(format!("what head {head} gathers"), format!("第 {head} 个头收集到的")),
-                    &attention(q, k, values.slice(of_head), causal_mask(0, tokens, tokens).view()),
+                    say(
+                        format!("what head {head} gathers"),
+                        format!("第 {head} 个头收集到的"),
+                    ),
+                    &attention(
+                        q,
+                        k,
+                        values.slice(of_head),
+                        causal_mask(0, tokens, tokens).view(),
+                    ),
                     &concat.slice(of_head).to_owned(),
                 )
                 .within(goldens::TOLERANCE)

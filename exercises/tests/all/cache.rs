@@ -10,20 +10,34 @@ use proptest::{collection::vec, prelude::*};
 use your_code::cache::Cache;
 
 fn gathered() -> String {
-    say("what all tokens gathered, piece by piece", "所有词元逐段收集到的")
+    say(
+        "what all tokens gathered, piece by piece",
+        "所有词元逐段收集到的",
+    )
 }
 
 fn axes() -> [String; 2] {
     [say("token", "词元"), say("dimension", "维度")]
 }
 
-fn attention(q: ArrayView2<f64>, k: ArrayView2<f64>, v: ArrayView2<f64>, mask: ArrayView2<bool>) -> Array2<f64> {
-    let bias = Bias { visibility: Visibility::Mask(mask), alibi_slope: None };
+fn attention(
+    q: ArrayView2<f64>,
+    k: ArrayView2<f64>,
+    v: ArrayView2<f64>,
+    mask: ArrayView2<bool>,
+) -> Array2<f64> {
+    let bias = Bias {
+        visibility: Visibility::Mask(mask),
+        alibi_slope: None,
+    };
     attend(q, k, v, &bias).output
 }
 
 fn causal(q: ArrayView2<f64>, k: ArrayView2<f64>, v: ArrayView2<f64>) -> Array2<f64> {
-    let bias = Bias { visibility: Visibility::Causal { first: 0 }, alibi_slope: None };
+    let bias = Bias {
+        visibility: Visibility::Causal { first: 0 },
+        alibi_slope: None,
+    };
     attend(q, k, v, &bias).output
 }
 
@@ -67,14 +81,24 @@ fn by_pieces(pieces: &[usize], mut step: impl FnMut(usize, usize) -> Array2<f64>
 }
 
 /// Feeds the pieces to a cache. Each result must have the shape of its piece.
-fn feed(cache: &mut Cache, text: &Text, pieces: &[usize]) -> Result<Array2<f64>, crate::harness::Problem> {
+fn feed(
+    cache: &mut Cache,
+    text: &Text,
+    pieces: &[usize],
+) -> Result<Array2<f64>, crate::harness::Problem> {
     let mut shapes: Finding = Ok(());
     let all = by_pieces(pieces, |from, to| {
         let [q, k, v] = text.part(from, to);
         let got = cache.step(q, k, v, &attention);
         let shape = (to - from, v.ncols());
         if got.dim() != shape {
-            shapes = compare(say("what a piece gathered", "一段收集到的"), &got, &Array2::<f64>::zeros(shape)).axes(axes()).check();
+            shapes = compare(
+                say("what a piece gathered", "一段收集到的"),
+                &got,
+                &Array2::<f64>::zeros(shape),
+            )
+            .axes(axes())
+            .check();
             return Array2::zeros(shape);
         }
         got
@@ -88,39 +112,81 @@ fn cache_for(text: &Text) -> Cache {
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        property("pieces_give_what_the_whole_gives", texts(), |(text, pieces)| {
-            let got = feed(&mut cache_for(&text), &text, &pieces)?;
-            let n = text.q.nrows();
-            let [q, k, v] = text.part(0, n);
-            let by = |mask: &dyn Fn(usize, usize, usize) -> bool| {
-                by_pieces(&pieces, |from, to| {
-                    let mask = Array2::from_shape_fn((to - from, to), |(i, j)| mask(from, i, j));
-                    let [q, ..] = text.part(from, to);
-                    let [_, k, v] = text.part(0, to);
-                    attention(q, k, v, mask.view())
-                })
-            };
-            let alone = by_pieces(&pieces, |from, to| {
-                let [q, k, v] = text.part(from, to);
-                causal(q, k, v)
-            });
-            compare(gathered(), &got, &causal(q, k, v))
-                .axes(axes())
-                .given("q", &text.q)
-                .given("k", &text.k)
-                .given("v", &text.v)
-                .given("pieces of so many tokens", &pieces)
-                .smell(say("each piece sees itself alone: nothing of before is kept, or it is not looked at", "每一段只看得到自己：之前的没有留下，或没有去看"), alone)
-                .smell(say("the mask forgets how many tokens were there before: query i stands at first + i", "掩码忘了前面已有多少词元：查询 i 在 first + i"), by(&|_, i, j| j <= i))
-                .smell(say("tokens of one piece see each other's future: new tokens need a mask, too", "同一段里的词元互相看到了未来：新词元也需要掩码"), by(&|_, _, _| true))
-                .smell(say("a token sees what was before it, and not itself: keep the keys first, attend then", "词元看到了之前的，却看不到自己：先存键，再做注意力"), by(&|first, i, j| j < first + i))
-                .smell(say("new tokens see only what was there before their piece came", "新词元只看得到这一段到来之前的"), by(&|first, _, j| j < first))
-                .check()
-        }),
+        property(
+            "pieces_give_what_the_whole_gives",
+            texts(),
+            |(text, pieces)| {
+                let got = feed(&mut cache_for(&text), &text, &pieces)?;
+                let n = text.q.nrows();
+                let [q, k, v] = text.part(0, n);
+                let by = |mask: &dyn Fn(usize, usize, usize) -> bool| {
+                    by_pieces(&pieces, |from, to| {
+                        let mask =
+                            Array2::from_shape_fn((to - from, to), |(i, j)| mask(from, i, j));
+                        let [q, ..] = text.part(from, to);
+                        let [_, k, v] = text.part(0, to);
+                        attention(q, k, v, mask.view())
+                    })
+                };
+                let alone = by_pieces(&pieces, |from, to| {
+                    let [q, k, v] = text.part(from, to);
+                    causal(q, k, v)
+                });
+                compare(gathered(), &got, &causal(q, k, v))
+                    .axes(axes())
+                    .given("q", &text.q)
+                    .given("k", &text.k)
+                    .given("v", &text.v)
+                    .given("pieces of so many tokens", &pieces)
+                    .smell(
+                        say(
+                            "each piece sees itself alone: nothing of before is kept, \
+                or it is not looked at",
+                            "每一段只看得到自己：之前的没有留下，或没有去看",
+                        ),
+                        alone,
+                    )
+                    .smell(
+                        say(
+                            "the mask forgets how many tokens were there before: query \
+                i stands at first + i",
+                            "掩码忘了前面已有多少词元：查询 i 在 first + i",
+                        ),
+                        by(&|_, i, j| j <= i),
+                    )
+                    .smell(
+                        say(
+                            "tokens of one piece see each other's future: new tokens \
+                need a mask, too",
+                            "同一段里的词元互相看到了未来：新词元也需要掩码",
+                        ),
+                        by(&|_, _, _| true),
+                    )
+                    .smell(
+                        say(
+                            "a token sees what was before it, and not itself: keep the \
+                keys first, attend then",
+                            "词元看到了之前的，却看不到自己：先存键，再做注意力",
+                        ),
+                        by(&|first, i, j| j < first + i),
+                    )
+                    .smell(
+                        say(
+                            "new tokens see only what was there before their piece came",
+                            "新词元只看得到这一段到来之前的",
+                        ),
+                        by(&|first, _, j| j < first),
+                    )
+                    .check()
+            },
+        ),
         property("keeps_what_came_in_order", texts(), |(text, pieces)| {
             let mut cache = cache_for(&text);
             feed(&mut cache, &text, &pieces)?;
-            for (name, kept, came) in [("keys", &cache.keys, &text.k), ("values", &cache.values, &text.v)] {
+            for (name, kept, came) in [
+                ("keys", &cache.keys, &text.k),
+                ("values", &cache.values, &text.v),
+            ] {
                 compare(format!("cache.{name}"), kept, came)
                     .axes(axes())
                     .given("pieces of so many tokens", &pieces)
@@ -128,33 +194,75 @@ pub fn trials() -> Vec<Trial> {
                         let last = came.slice(s![came.nrows() - pieces[pieces.len() - 1].., ..]);
                         concatenate(Axis(0), &[came.view(), last]).expect("one width")
                     })
-                    .smell(say("only the last piece is kept", "只留下了最后一段"), came.slice(s![came.nrows() - pieces[pieces.len() - 1].., ..]).to_owned())
+                    .smell(
+                        say("only the last piece is kept", "只留下了最后一段"),
+                        came.slice(s![came.nrows() - pieces[pieces.len() - 1].., ..])
+                            .to_owned(),
+                    )
                     .check()?;
             }
             Ok(())
         }),
-        property("goes_on_from_an_earlier_point", (texts(), texts(), 0..8_usize), |((text, pieces), (other, _), kept)| {
-            // The other text, cut to this one's widths, was a wrong turn.
-            let mut cache = cache_for(&text);
-            feed(&mut cache, &text, &pieces)?;
-            cache.truncate(kept);
-            let n = text.q.nrows();
-            let kept = kept.min(n);
-            let [_, k, v] = text.part(0, kept);
-            compare(say(format!("cache.keys after truncate({kept})"), format!("truncate({kept}) 之后的 cache.keys")), &cache.keys, &k.to_owned())
+        property(
+            "goes_on_from_an_earlier_point",
+            (texts(), texts(), 0..8_usize),
+            |((text, pieces), (other, _), kept)| {
+                // The other text, cut to this one's widths, was a wrong turn.
+                let mut cache = cache_for(&text);
+                feed(&mut cache, &text, &pieces)?;
+                cache.truncate(kept);
+                let n = text.q.nrows();
+                let kept = kept.min(n);
+                let [_, k, v] = text.part(0, kept);
+                compare(
+                    say(
+                        format!("cache.keys after truncate({kept})"),
+                        format!("truncate({kept}) 之后的 cache.keys"),
+                    ),
+                    &cache.keys,
+                    &k.to_owned(),
+                )
                 .axes(axes())
-                .smell(say("the last tokens are kept, and the first should be", "留下了最后的词元，应留下最前的"), text.k.slice(s![n - kept.., ..]).to_owned())
+                .smell(
+                    say(
+                        "the last tokens are kept, and the first should be",
+                        "留下了最后的词元，应留下最前的",
+                    ),
+                    text.k.slice(s![n - kept.., ..]).to_owned(),
+                )
                 .smell(say("nothing is forgotten", "什么都没有忘"), text.k.clone())
                 .check()?;
-            compare(say(format!("cache.values after truncate({kept})"), format!("truncate({kept}) 之后的 cache.values")), &cache.values, &v.to_owned()).axes(axes()).check()?;
-            let (q, k, v) = (Array2::from_elem((1, text.q.ncols()), other.q[[0, 0]]), Array2::ones((1, text.k.ncols())), Array2::ones((1, text.v.ncols())));
-            let got = cache.step(q.view(), k.view(), v.view(), &attention);
-            let below = |a: ArrayView2<f64>, b: &Array2<f64>| concatenate(Axis(0), &[a, b.view()]).expect("one width");
-            let [_, old_k, old_v] = text.part(0, kept);
-            let (keys, values) = (below(old_k, &k), below(old_v, &v));
-            let all = Array2::from_elem((1, kept + 1), true);
-            compare(say("what the next token gathers", "下一个词元收集到的"), &got, &attention(q.view(), keys.view(), values.view(), all.view())).axes(axes()).check()
-        }),
+                compare(
+                    say(
+                        format!("cache.values after truncate({kept})"),
+                        format!("truncate({kept}) 之后的 cache.values"),
+                    ),
+                    &cache.values,
+                    &v.to_owned(),
+                )
+                .axes(axes())
+                .check()?;
+                let (q, k, v) = (
+                    Array2::from_elem((1, text.q.ncols()), other.q[[0, 0]]),
+                    Array2::ones((1, text.k.ncols())),
+                    Array2::ones((1, text.v.ncols())),
+                );
+                let got = cache.step(q.view(), k.view(), v.view(), &attention);
+                let below = |a: ArrayView2<f64>, b: &Array2<f64>| {
+                    concatenate(Axis(0), &[a, b.view()]).expect("one width")
+                };
+                let [_, old_k, old_v] = text.part(0, kept);
+                let (keys, values) = (below(old_k, &k), below(old_v, &v));
+                let all = Array2::from_elem((1, kept + 1), true);
+                compare(
+                    say("what the next token gathers", "下一个词元收集到的"),
+                    &got,
+                    &attention(q.view(), keys.view(), values.view(), all.view()),
+                )
+                .axes(axes())
+                .check()
+            },
+        ),
         case("writes_as_the_shipped_model_does", || {
             // Seven tokens of prompt, then one by one.
             let q: Array3<f64> = goldens::act("tiny7b", "plain.layers.0.q_rot");
@@ -167,7 +275,10 @@ pub fn trials() -> Vec<Trial> {
                 let text = Text { q, k, v };
                 let got = feed(&mut cache_for(&text), &text, &[7, 1, 1, 1, 1, 1])?;
                 let expected = concat.slice(s![.., head * d..(head + 1) * d]).to_owned();
-                compare(gathered(), &got, &expected).within(goldens::TOLERANCE).axes(axes()).check()?;
+                compare(gathered(), &got, &expected)
+                    .within(goldens::TOLERANCE)
+                    .axes(axes())
+                    .check()?;
             }
             Ok(())
         }),

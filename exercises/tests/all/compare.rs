@@ -1,6 +1,7 @@
-//! Compares an answer with what is expected: rank, then shape, then values; and where they differ, tries what the difference smells like.
+//! Compares an answer with what is expected: rank, then shape, then values; and where they differ, tries what the
+//! difference smells like.
 
-use crate::harness::{Finding, Problem, say};
+use crate::harness::{Finding, Problem, Suspicion, Wrong, say};
 use ndarray::{Array, ArrayD, ArrayViewD, Axis, Dimension, Slice};
 use std::fmt::{Debug, Write};
 
@@ -19,7 +20,7 @@ impl Entry for f64 {
         self
     }
     fn write(number: f64) -> String {
-        if number == 0.0 || (1e-3..1e6).contains(&number.abs()) {
+        if number == 0.0 || (1e-3..1e7).contains(&number.abs()) {
             let digits = format!("{number:.6}");
             digits
                 .trim_end_matches('0')
@@ -193,30 +194,11 @@ impl Comparison {
         let Some(difference) = self.difference() else {
             return Ok(());
         };
-        let mut text = difference;
-        for (name, value) in &self.given {
-            write!(
-                text,
-                "\n  {}",
-                say(
-                    format!("given {name} = {value}"),
-                    format!("输入 {name} = {value}")
-                )
-            )
-            .expect("strings grow");
-        }
-        if let Some(smell) = self.smelled() {
-            write!(
-                text,
-                "\n  {}",
-                say(
-                    format!("smells like: {smell}"),
-                    format!("看起来像是：{smell}")
-                )
-            )
-            .expect("strings grow");
-        }
-        Err(Problem::Wrong(text))
+        Err(Problem::Wrong(Wrong {
+            text: with_inputs(difference, &self.given),
+            suspicions: self.suspicions(),
+            about: self.what,
+        }))
     }
 
     fn differ(&self, got: f64, expected: f64) -> bool {
@@ -291,7 +273,10 @@ impl Comparison {
         };
         let (g, e) = ((self.write)(g), (self.write)(e));
         let mut text = say(
-            format!("{what}: values differ{place}: expected {e}, got {g}{off}{share}"),
+            format!(
+                "{what}: values differ{place}: expected {e}, got \
+                {g}{off}{share}"
+            ),
             format!("{what}：数值不同{place}：应为 {e}，得到 {g}{off}{share}"),
         );
         if (2..=36).contains(&all) {
@@ -328,20 +313,30 @@ impl Comparison {
         format!("{at:?} ({})", named.join(", "))
     }
 
-    fn smelled(&self) -> Option<String> {
+    /// All that would explain the difference. What the exercise knows of comes first: it is nearer to the cause.
+    fn suspicions(&self) -> Vec<Suspicion> {
         let got = &self.got;
         let same = |a: &ArrayD<f64>, b: &ArrayD<f64>| {
-            a.shape() == b.shape() && a.iter().zip(b).all(|(&a, &b)| !self.differ(a, b))
+            let near = |(&a, &b): (&f64, &f64)| !self.differ(a, b) || a.is_nan() && b.is_nan();
+            a.shape() == b.shape() && a.iter().zip(b).all(near)
         };
-        // What the exercise knows of comes first: it is nearer to the cause.
         let own = self
             .smells
             .iter()
-            .find(|smell| same(&smell.makes, got) && !same(&smell.makes, &self.expected));
-        if let Some(smell) = own {
-            return Some(smell.text.clone());
-        }
-        self.structural(&same)
+            .filter(|smell| same(&smell.makes, got))
+            .map(|smell| Suspicion {
+                kind: smell.text.clone(),
+                text: smell.text.clone(),
+            });
+        let structural = self.structural(&same).map(|text| Suspicion {
+            // Without its numbers, which are another case's others.
+            kind: text
+                .chars()
+                .filter(|c| !"0123456789.-".contains(*c))
+                .collect(),
+            text,
+        });
+        own.chain(structural).collect()
     }
 
     /// What can be told of any array.
@@ -356,7 +351,8 @@ impl Comparison {
             }
             if swapped.shape() == got.shape() && got.shape() != expected.shape() {
                 return Some(say(
-                    "transposed: the last two axes change places in the shape (and the values are not right yet either)",
+                    "transposed: the last two axes change places in the shape \
+                (and the values are not right yet either)",
                     "转置了：形状的最后两个轴对调了（数值也还不对）",
                 ));
             }
@@ -364,7 +360,8 @@ impl Comparison {
         if got.shape() != expected.shape() {
             return (got.len() == expected.len() && !got.is_empty()).then(|| {
                 say(
-                    "the same number of entries in another shape: is an axis split, joined or moved?",
+                    "the same number of entries in another shape: is an axis \
+                split, joined or moved?",
                     "数目相同而形状不同：是否有轴被拆开、合并或移动？",
                 )
             });
@@ -373,11 +370,13 @@ impl Comparison {
         if nan > 0 {
             return Some(say(
                 format!(
-                    "{nan} of {} are NaN: ∞ − ∞, ∞/∞ or 0/0 on the way (an overflow? a sum of nothing? −∞ minus −∞?)",
+                    "{nan} of {} are NaN: ∞ − ∞, ∞/∞ or 0/0 on the way (an \
+                overflow? a sum of nothing? −∞ minus −∞?)",
                     got.len()
                 ),
                 format!(
-                    "{} 个中有 {nan} 个是 NaN：途中出现了 ∞ − ∞、∞/∞ 或 0/0（溢出？空的和？−∞ 减 −∞？）",
+                    "{} 个中有 {nan} 个是 NaN：途中出现了 ∞ − ∞、∞/∞ 或 \
+                0/0（溢出？空的和？−∞ 减 −∞？）",
                     got.len()
                 ),
             ));
@@ -462,10 +461,12 @@ impl Comparison {
             let (factor, inverse) = (f64::write(factor), f64::write(1.0 / factor));
             return Some(say(
                 format!(
-                    "every number is {factor} times what it should be (1/{inverse}): a scale forgotten, or used twice?"
+                    "every number is {factor} times what it should be \
+                (1/{inverse}): a scale forgotten, or used twice?"
                 ),
                 format!(
-                    "每个数都是应有的 {factor} 倍（1/{inverse}）：是否漏了一个缩放，或用了两次？"
+                    "每个数都是应有的 {factor} 倍（1/{inverse}）：\
+                是否漏了一个缩放，或用了两次？"
                 ),
             ));
         }
@@ -475,7 +476,10 @@ impl Comparison {
             .then(|| {
                 let offset = f64::write(offset);
                 say(
-                    format!("every number is off by {offset}: something added that should not be, or not added?"),
+                    format!(
+                        "every number is off by {offset}: something added that \
+                should not be, or not added?"
+                    ),
                     format!("每个数都差 {offset}：是否多加或少加了什么？"),
                 )
             })
@@ -578,35 +582,32 @@ impl<T: PartialEq + Debug> Equality<'_, T> {
             shortened(format!("{got:?}")),
             shortened(format!("{expected:?}")),
         );
-        let mut text = say(
+        let text = say(
             format!("{what}:\n  expected {e}\n  got      {g}"),
             format!("{what}：\n  应为 {e}\n  得到 {g}"),
         );
-        for (name, value) in given {
-            write!(
-                text,
-                "\n  {}",
-                say(
-                    format!("given {name} = {value}"),
-                    format!("输入 {name} = {value}")
-                )
-            )
-            .expect("strings grow");
-        }
-        if let Some((smell, _)) = smells
-            .iter()
-            .find(|(_, makes)| makes == got && makes != expected)
-        {
-            write!(
-                text,
-                "\n  {}",
-                say(
-                    format!("smells like: {smell}"),
-                    format!("看起来像是：{smell}")
-                )
-            )
-            .expect("strings grow");
-        }
-        Err(Problem::Wrong(text))
+        let explains = smells.into_iter().filter(|(_, makes)| makes == got);
+        Err(Problem::Wrong(Wrong {
+            text: with_inputs(text, &given),
+            suspicions: explains
+                .map(|(text, _)| Suspicion {
+                    kind: text.clone(),
+                    text,
+                })
+                .collect(),
+            about: what,
+        }))
     }
+}
+
+/// A difference, and what the learner's function was given.
+fn with_inputs(mut text: String, given: &[(String, String)]) -> String {
+    for (name, value) in given {
+        let line = say(
+            format!("given {name} = {value}"),
+            format!("输入 {name} = {value}"),
+        );
+        write!(text, "\n  {line}").expect("strings grow");
+    }
+    text
 }

@@ -14,8 +14,8 @@ pub fn file(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// An intermediate of the pass of `size` (`tiny7b`, `tiny13b`) over its prompt, without the axis of the batch, which has one text:
-/// `act("tiny7b", "plain.layers.0.input_layernorm")` is `[12, 64]`.
+/// An intermediate of the pass of `size` (`tiny7b`, `tiny13b`) over its prompt, without the axis of the batch, which
+/// has one text: `act("tiny7b", "plain.layers.0.input_layernorm")` is `[12, 64]`.
 pub fn act<D: Dimension>(size: &str, name: &str) -> Array<f64, D> {
     let mut array = read(&format!("{size}/acts.safetensors"), name);
     if array.ndim() > 1 && array.len_of(Axis(0)) == 1 {

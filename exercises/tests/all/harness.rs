@@ -6,7 +6,7 @@ use crate::{
 };
 use libtest_mimic::{Arguments, Failed, Trial as LibtestTrial};
 use proptest::{
-    strategy::Strategy,
+    strategy::{Strategy, ValueTree},
     test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner},
 };
 use std::{
@@ -22,8 +22,37 @@ use std::{
 pub enum Problem {
     /// A `todo!()` was met, at this line of this file.
     NotWritten { at: String },
-    /// The answer, or its way there, in words for the learner.
-    Wrong(String),
+    /// The answer differs, or the way there does not end well.
+    Wrong(Wrong),
+}
+
+/// A wrong answer, in words for the learner.
+#[derive(Clone, Debug)]
+pub struct Wrong {
+    /// What it is that differs.
+    pub about: String,
+    /// How.
+    pub text: String,
+    /// What may be behind it, the likeliest first.
+    pub suspicions: Vec<Suspicion>,
+}
+
+/// A mistake that would explain a wrong answer.
+#[derive(Clone, Debug)]
+pub struct Suspicion {
+    /// Tells it from others: its text, but without what differs from case to case.
+    pub kind: String,
+    pub text: String,
+}
+
+impl Problem {
+    fn wrong(text: String) -> Self {
+        Problem::Wrong(Wrong {
+            about: String::new(),
+            text,
+            suspicions: Vec::new(),
+        })
+    }
 }
 
 /// What a test finds.
@@ -43,8 +72,8 @@ pub fn case(name: &'static str, test: impl Fn() -> Finding + Send + Sync + 'stat
     }
 }
 
-/// A test of random cases. The smallest case that fails is the one that is told, and the same cases come every time; `PROPTEST_RNG_SEED` asks for others,
-/// `PROPTEST_CASES` for more.
+/// A test of random cases. The smallest case that fails is the one that is told, and the same cases come every time;
+/// `PROPTEST_RNG_SEED` asks for others, `PROPTEST_CASES` for more.
 pub fn property<S>(
     name: &'static str,
     cases: S,
@@ -64,7 +93,8 @@ where
             config.rng_seed = RngSeed::Fixed(2309_10305);
         }
         let seed = config.rng_seed;
-        let found = TestRunner::new(config).run(&cases, |case| {
+        let mut runner = TestRunner::new(config.clone());
+        let found = runner.run(&cases, |case| {
             quickly(&|| test(case.clone())).map_err(|_| TestCaseError::fail("wrong"))
         });
         match found {
@@ -72,17 +102,25 @@ where
             Err(TestError::Fail(_, smallest)) => {
                 // Once more, to be told in full.
                 match without_panic(&|| test(smallest.clone())) {
-                    Err(Problem::Wrong(text)) => Err(Problem::Wrong(format!(
-                        "{text}\n{}",
-                        say(
-                            format!("(the smallest failing case of those tried, with {seed})"),
-                            format!("（试过的例子里最小的一个失败例子，{seed}）")
-                        )
-                    ))),
+                    Err(Problem::Wrong(mut wrong)) => {
+                        let mut runner = TestRunner::new(config);
+                        let others = (0..runner.config().cases)
+                            .filter_map(|_| cases.new_tree(&mut runner).ok())
+                            .map(|tree| quickly(&|| test(tree.current())));
+                        keep_what_explains_all(&mut wrong, others);
+                        let seed = say(
+                            format!("(the smallest failing case of those tried, seed {seed})"),
+                            format!("（试过的例子里最小的一个失败例子，种子 {seed}）"),
+                        );
+                        wrong.text = format!("{}\n  {seed}", wrong.text);
+                        Err(Problem::Wrong(wrong))
+                    }
                     Err(other) => Err(other),
-                    Ok(()) => Err(Problem::Wrong(say(
-                        "the same input gives a right answer once and a wrong one another time: does it remember something between calls?",
-                        "同样的输入，一次答对，一次答错：它是否在两次调用之间记住了什么？",
+                    Ok(()) => Err(Problem::wrong(say(
+                        "the same input gives a right answer once and a wrong one \
+                another time: does it remember something between calls?",
+                        "同样的输入，一次答对，一次答错：\
+                它是否在两次调用之间记住了什么？",
                     ))),
                 }
             }
@@ -92,6 +130,20 @@ where
     Trial {
         name,
         test: Box::new(run),
+    }
+}
+
+/// The smallest failing case is so small that many mistakes would explain it. The one that was made explains the
+/// others as well.
+fn keep_what_explains_all(wrong: &mut Wrong, others: impl Iterator<Item = Finding>) {
+    for other in others {
+        if let Err(Problem::Wrong(other)) = other
+            && other.about == wrong.about
+        {
+            wrong
+                .suspicions
+                .retain(|s| other.suspicions.iter().any(|o| o.kind == s.kind));
+        }
     }
 }
 
@@ -108,7 +160,8 @@ pub fn run(exercises: Vec<(&'static str, Vec<Trial>)>) -> ExitCode {
     let results: Arc<Mutex<Vec<report::Trial>>> = Arc::default();
     let mut trials = Vec::new();
     for (exercise, of_exercise) in exercises {
-        for trial in only_once(exercise, of_exercise, &args) {
+        let of_exercise = only_once(exercise, of_exercise, &args);
+        for (place, trial) in of_exercise.into_iter().enumerate() {
             let results = Arc::clone(&results);
             trials.push(LibtestTrial::test(
                 format!("{exercise}::{}", trial.name),
@@ -119,6 +172,7 @@ pub fn run(exercises: Vec<(&'static str, Vec<Trial>)>) -> ExitCode {
                         .expect("no trial panics here")
                         .push(report::Trial {
                             exercise: exercise.to_owned(),
+                            place,
                             name: trial.name.to_owned(),
                             outcome: outcome.clone(),
                         });
@@ -170,7 +224,18 @@ fn outcome(exercise: &str, finding: Finding) -> Outcome {
             format!("{exercise} is not written yet: open {at}"),
             format!("{exercise} 还没有写：请打开 {at}"),
         )),
-        Err(Problem::Wrong(text)) => Outcome::Failed(text),
+        Err(Problem::Wrong(Wrong {
+            text, suspicions, ..
+        })) => Outcome::Failed(match suspicions.first() {
+            None => text,
+            Some(Suspicion { text: smell, .. }) => format!(
+                "{text}\n  {}",
+                say(
+                    format!("smells like: {smell}"),
+                    format!("看起来像是：{smell}")
+                )
+            ),
+        }),
     }
 }
 
@@ -189,11 +254,13 @@ fn summary(results: &[report::Trial]) {
         "{}\n",
         say(
             format!(
-                "{solved} of {} exercises are solved. What to do next, one at a time: cargo run -p exercises",
+                "{solved} of {} exercises are solved. What to do next, one \
+                at a time: cargo run -p exercises",
                 names.len()
             ),
             format!(
-                "{} 道练习中已完成 {solved} 道。接下来做什么，一次一道：cargo run -p exercises",
+                "{} 道练习中已完成 {solved} 道。接下来做什么，一次一道：\
+                cargo run -p exercises",
                 names.len()
             )
         )
@@ -236,7 +303,7 @@ fn remember(info: &panic::PanicHookInfo) {
             format!("{file}:{}", location.line())
         } else {
             // It happened in a library: where was it called?
-            let trace = Backtrace::force_capture().to_string().replace('\\', "/");
+            let trace = format!("{:#}", Backtrace::force_capture()).replace('\\', "/");
             trace
                 .lines()
                 .find(|line| line.contains("exercises/src/"))
@@ -274,7 +341,7 @@ fn caught(telling: Telling, test: &dyn Fn() -> Finding) -> Finding {
         Err(if message.starts_with("not yet implemented") {
             Problem::NotWritten { at }
         } else {
-            Problem::Wrong(say(
+            Problem::wrong(say(
                 format!("your code stops with a panic at {at}:\n  {message}"),
                 format!("你的代码在 {at} 处发生 panic：\n  {message}"),
             ))

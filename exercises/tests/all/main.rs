@@ -1,7 +1,7 @@
 //! The tests of the exercises. `cargo test -p exercises softmax` runs those of one.
 //!
-//! A failure says what differs, where, by how much, and what it smells like. With `EXERCISES_REPORT` set, what came of each trial is also written
-//! to that file, for the runner.
+//! A failure says what differs, where, by how much, and what it smells like. With `EXERCISES_REPORT` set, what came
+//! of each trial is also written to that file, for the runner.
 
 mod compare;
 mod goldens;
@@ -12,29 +12,42 @@ mod random;
 #[path = "../../runner/report.rs"]
 mod report;
 
+// The exercises, one by one, for rustfmt finds no module inside a macro.
+mod alibi;
+mod attention;
+mod cache;
+mod causal_mask;
+mod count_pairs;
+mod grouped_query;
+mod memory_efficient;
+mod multi_head;
+mod rms_norm;
+mod rope;
+mod softmax;
+mod swiglu;
+
 use std::process::ExitCode;
 
-macro_rules! exercises {
+macro_rules! trials {
     ($($name:ident),* $(,)?) => {
-        $(mod $name;)*
-        fn main() -> ExitCode {
-            harness::run(vec![$((stringify!($name), $name::trials())),*])
-        }
+        vec![$((stringify!($name), $name::trials())),*]
     };
 }
 
-// In the order of `exercises.toml`.
-exercises![
-    softmax,
-    rms_norm,
-    swiglu,
-    causal_mask,
-    attention,
-    multi_head,
-    rope,
-    alibi,
-    grouped_query,
-    cache,
-    memory_efficient,
-    count_pairs
-];
+fn main() -> ExitCode {
+    // In the order of `exercises.toml`.
+    harness::run(trials![
+        softmax,
+        rms_norm,
+        swiglu,
+        causal_mask,
+        attention,
+        multi_head,
+        rope,
+        alibi,
+        grouped_query,
+        cache,
+        memory_efficient,
+        count_pairs,
+    ])
+}

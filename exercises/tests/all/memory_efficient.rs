@@ -19,14 +19,20 @@ struct Row {
 fn rows() -> impl Strategy<Value = Row> {
     (vec(1..4_usize, 1..5), 1..3_usize).prop_flat_map(|(blocks, d_v)| {
         let n = blocks.iter().sum();
-        (vector(n), matrix(n, d_v), vec(prop::bool::weighted(0.2), n)).prop_map(move |(mut scores, values, hidden)| {
-            for (score, hidden) in scores.iter_mut().zip(hidden) {
-                if hidden {
-                    *score = f64::NEG_INFINITY;
+        (vector(n), matrix(n, d_v), vec(prop::bool::weighted(0.2), n)).prop_map(
+            move |(mut scores, values, hidden)| {
+                for (score, hidden) in scores.iter_mut().zip(hidden) {
+                    if hidden {
+                        *score = f64::NEG_INFINITY;
+                    }
                 }
-            }
-            Row { scores, values, blocks: blocks.clone() }
-        })
+                Row {
+                    scores,
+                    values,
+                    blocks: blocks.clone(),
+                }
+            },
+        )
     })
 }
 
@@ -36,7 +42,10 @@ fn blocks(row: &Row) -> Vec<(Array1<f64>, Array2<f64>)> {
     row.blocks
         .iter()
         .map(|n| {
-            let block = (row.scores.slice(s![from..from + n]).to_owned(), row.values.slice(s![from..from + n, ..]).to_owned());
+            let block = (
+                row.scores.slice(s![from..from + n]).to_owned(),
+                row.values.slice(s![from..from + n, ..]).to_owned(),
+            );
             from += n;
             block
         })
@@ -45,7 +54,8 @@ fn blocks(row: &Row) -> Vec<(Array1<f64>, Array2<f64>)> {
 
 /// What `meet` makes of all blocks, from (max, sum, weighted).
 fn mistaken(row: &Row, meet: impl Fn(f64, f64, f64) -> (f64, f64, f64)) -> Array1<f64> {
-    // `meet` gets the old and the new maximum and that of the block alone, and says the maximum to go on with and what sum and output fade by.
+    // `meet` gets the old and the new maximum and that of the block alone, and says the maximum to go on with and
+    // what sum and output fade by.
     let (mut max, mut sum) = (f64::NEG_INFINITY, 0.0);
     let mut weighted = Array1::<f64>::zeros(row.values.ncols());
     for (scores, values) in blocks(row) {
@@ -82,44 +92,108 @@ fn run(row: &Row) -> Running {
 }
 
 fn at_once(row: &Row) -> Array1<f64> {
-    softmax(row.scores.view().insert_axis(Axis(0))).row(0).dot(&row.values)
+    softmax(row.scores.view().insert_axis(Axis(0)))
+        .row(0)
+        .dot(&row.values)
 }
 
 fn check(row: &Row) -> Finding {
     let fade = |from: f64, to: f64| (from - to).exp();
     given(compare(output(), &run(row).output(), &at_once(row)), row)
         .axes([say("dimension", "维度")])
-        .smell(say("what was summed before is never made relative to the new maximum", "之前的和从未换算到新的最大值"), mistaken(row, |_, new, _| (new, 1.0, 1.0)))
-        .smell(say("the sum is made relative to the new maximum, the output is not", "和换算到了新的最大值，输出没有"), mistaken(row, |old, new, _| (new, fade(old, new), 1.0)))
-        .smell(say("the output is made relative to the new maximum, the sum is not", "输出换算到了新的最大值，和没有"), mistaken(row, |old, new, _| (new, 1.0, fade(old, new))))
-        .smell(say("the fading is upside down: e^(old − new), which is at most 1", "换算因子颠倒了：应是 e^(旧 − 新)，不大于 1"), mistaken(row, |old, new, _| {
-            let by = if old == f64::NEG_INFINITY { 0.0 } else { fade(new, old) };
-            (new, by, by)
-        }))
+        .smell(
+            say(
+                "what was summed before is never made relative to the new \
+                maximum",
+                "之前的和从未换算到新的最大值",
+            ),
+            mistaken(row, |_, new, _| (new, 1.0, 1.0)),
+        )
+        .smell(
+            say(
+                "the sum is made relative to the new maximum, the output is \
+                not",
+                "和换算到了新的最大值，输出没有",
+            ),
+            mistaken(row, |old, new, _| (new, fade(old, new), 1.0)),
+        )
+        .smell(
+            say(
+                "the output is made relative to the new maximum, the sum is \
+                not",
+                "输出换算到了新的最大值，和没有",
+            ),
+            mistaken(row, |old, new, _| (new, 1.0, fade(old, new))),
+        )
+        .smell(
+            say(
+                "the fading is upside down: e^(old − new), which is at most 1",
+                "换算因子颠倒了：应是 e^(旧 − 新)，不大于 1",
+            ),
+            mistaken(row, |old, new, _| {
+                let by = if old == f64::NEG_INFINITY {
+                    0.0
+                } else {
+                    fade(new, old)
+                };
+                (new, by, by)
+            }),
+        )
         .smell(say("it is never divided by the sum", "没有除以和"), {
             let max = row.scores.fold(f64::NEG_INFINITY, |m, &s| m.max(s));
             row.scores.mapv(|s| (s - max).exp()).dot(&row.values)
         })
-        .smell(say("each block's softmax alone, and the last of them wins", "每块各做 softmax，只剩最后一块"), {
-            let (scores, values) = blocks(row).pop().expect("a block");
-            softmax(scores.view().insert_axis(Axis(0))).row(0).dot(&values)
-        })
+        .smell(
+            say(
+                "each block's softmax alone, and the last of them wins",
+                "每块各做 softmax，只剩最后一块",
+            ),
+            {
+                let (scores, values) = blocks(row).pop().expect("a block");
+                softmax(scores.view().insert_axis(Axis(0)))
+                    .row(0)
+                    .dot(&values)
+            },
+        )
         .check()
 }
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        property("blocks_give_what_the_whole_row_gives", rows(), |row| check(&row)),
+        property("blocks_give_what_the_whole_row_gives", rows(), |row| {
+            check(&row)
+        }),
         property("remembers_relative_to_the_largest", rows(), |row| {
             let mut running = Running::new(row.values.ncols());
             let mut oracle = Oracle::new(1, row.values.ncols());
             for (i, (scores, values)) in blocks(&row).into_iter().enumerate() {
                 running.meet(scores.view(), values.view());
                 oracle.meet(scores.insert_axis(Axis(0)), values.view());
-                let after = |what: &str| say(format!("{what} after block {i}"), format!("第 {i} 块之后的 {what}"));
-                given(compare_number(after("max"), running.max, oracle.max[0]), &row).check()?;
-                given(compare_number(after("sum"), running.sum, oracle.sum[0]), &row).check()?;
-                given(compare(after("weighted"), &running.weighted, &oracle.weighted.row(0).to_owned()), &row).check()?;
+                let after = |what: &str| {
+                    say(
+                        format!("{what} after block {i}"),
+                        format!("第 {i} 块之后的 {what}"),
+                    )
+                };
+                given(
+                    compare_number(after("max"), running.max, oracle.max[0]),
+                    &row,
+                )
+                .check()?;
+                given(
+                    compare_number(after("sum"), running.sum, oracle.sum[0]),
+                    &row,
+                )
+                .check()?;
+                given(
+                    compare(
+                        after("weighted"),
+                        &running.weighted,
+                        &oracle.weighted.row(0).to_owned(),
+                    ),
+                    &row,
+                )
+                .check()?;
             }
             Ok(())
         }),
@@ -140,16 +214,32 @@ pub fn trials() -> Vec<Trial> {
         case("a_block_may_be_hidden_whole", || {
             let hidden = f64::NEG_INFINITY;
             let values = array![[1.0, 0.0], [2.0, 0.0], [3.0, 1.0], [4.0, 0.0]];
-            for scores in [array![hidden, hidden, 0.0, 0.0], array![0.0, 0.0, hidden, hidden]] {
-                check(&Row { scores, values: values.clone(), blocks: vec![2, 2] })?;
+            for scores in [
+                array![hidden, hidden, 0.0, 0.0],
+                array![0.0, 0.0, hidden, hidden],
+            ] {
+                check(&Row {
+                    scores,
+                    values: values.clone(),
+                    blocks: vec![2, 2],
+                })?;
             }
             Ok(())
         }),
         case("a_query_that_saw_nothing_gathers_nothing", || {
             let hidden = f64::NEG_INFINITY;
-            let row = Row { scores: array![hidden, hidden], values: array![[1.0], [2.0]], blocks: vec![1, 1] };
+            let row = Row {
+                scores: array![hidden, hidden],
+                values: array![[1.0], [2.0]],
+                blocks: vec![1, 1],
+            };
             given(compare(output(), &run(&row).output(), &array![0.0]), &row).check()?;
-            compare(say("the output before any key", "还没有遇到键时的输出"), &Running::new(2).output(), &array![0.0, 0.0]).check()
+            compare(
+                say("the output before any key", "还没有遇到键时的输出"),
+                &Running::new(2).output(),
+                &array![0.0, 0.0],
+            )
+            .check()
         }),
     ]
 }
