@@ -66,7 +66,10 @@ pub(super) fn numbers(n: &mut Numbers) {
     let gib = (1_u64 << 30) as f64;
     let map = (2 * c.num_attention_heads * c.context * c.context) as f64;
     n.number("map_million", (c.context * c.context) as f64 / 1e6, 1);
-    n.text("map_million_zh", grouping((c.context * c.context + 5000) / 10_000));
+    n.text(
+        "map_million_zh",
+        grouping((c.context * c.context + 5000) / 10_000),
+    );
     n.text("heads", c.num_attention_heads);
     n.text("layers", c.num_hidden_layers);
     n.number("layer_gib", map / gib, 2);
