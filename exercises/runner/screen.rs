@@ -196,7 +196,7 @@ impl Screen {
         );
     }
 
-    /// The trials of one exercise: what holds, and the first that does not in full.
+    /// The trials of one exercise: what holds, and in full the first that does not.
     pub fn result(&self, catalogue: &Catalogue, exercise: &Exercise, trials: &[Trial]) {
         let name = &exercise.name;
         println!(
@@ -232,6 +232,7 @@ impl Screen {
             );
             return;
         }
+        let mut told = false;
         for trial in trials {
             let (style, mark) = match trial.outcome {
                 Outcome::Passed => (GOOD, "✓"),
@@ -240,9 +241,12 @@ impl Screen {
             };
             println!("  {style}{mark}{style:#} {}", trial.name.replace('_', " "));
             if let Outcome::Failed(text) | Outcome::NotWritten(text) = &trial.outcome {
-                for line in text.lines() {
+                // The first in full; of the others, which often fail for the same reason, a line.
+                let lines = if told { 1 } else { usize::MAX };
+                for line in text.lines().take(lines) {
                     println!("      {line}");
                 }
+                told = true;
             }
         }
         if tests::state(trials) == State::Solved {

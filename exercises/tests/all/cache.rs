@@ -183,6 +183,7 @@ pub fn trials() -> Vec<Trial> {
         property("keeps_what_came_in_order", texts(), |(text, pieces)| {
             let mut cache = cache_for(&text);
             feed(&mut cache, &text, &pieces)?;
+            let reversed: Vec<usize> = pieces.iter().rev().copied().collect();
             for (name, kept, came) in [
                 ("keys", &cache.keys, &text.k),
                 ("values", &cache.values, &text.v),
@@ -190,6 +191,13 @@ pub fn trials() -> Vec<Trial> {
                 compare(format!("cache.{name}"), kept, came)
                     .axes(axes())
                     .given("pieces of so many tokens", &pieces)
+                    .smell(
+                        say("the newest piece stands first", "最新的一段排在了最前面"),
+                        by_pieces(&reversed, |from, to| {
+                            let n = came.nrows();
+                            came.slice(s![n - to..n - from, ..]).to_owned()
+                        }),
+                    )
                     .smell(say("a piece was put in twice", "有一段存了两遍"), {
                         let last = came.slice(s![came.nrows() - pieces[pieces.len() - 1].., ..]);
                         concatenate(Axis(0), &[came.view(), last]).expect("one width")

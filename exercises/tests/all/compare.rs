@@ -328,7 +328,7 @@ impl Comparison {
                 kind: smell.text.clone(),
                 text: smell.text.clone(),
             });
-        let structural = self.structural(&same).map(|text| Suspicion {
+        let structural = self.structural(&same).into_iter().map(|text| Suspicion {
             // Without its numbers, which are another case's others.
             kind: text
                 .chars()
@@ -340,17 +340,18 @@ impl Comparison {
     }
 
     /// What can be told of any array.
-    fn structural(&self, same: &dyn Fn(&ArrayD<f64>, &ArrayD<f64>) -> bool) -> Option<String> {
+    fn structural(&self, same: &dyn Fn(&ArrayD<f64>, &ArrayD<f64>) -> bool) -> Vec<String> {
+        let mut found = Vec::new();
         let (got, expected) = (&self.got, &self.expected);
         let finite = |a: &ArrayD<f64>| a.iter().all(|x| x.is_finite());
         if got.ndim() >= 2 {
             let mut swapped = expected.view();
             swapped.swap_axes(got.ndim() - 2, got.ndim() - 1);
             if same(&swapped.to_owned(), got) {
-                return Some(say("transposed: rows are columns", "转置了：行成了列"));
+                found.push(say("transposed: rows are columns", "转置了：行成了列"));
             }
             if swapped.shape() == got.shape() && got.shape() != expected.shape() {
-                return Some(say(
+                found.push(say(
                     "transposed: the last two axes change places in the shape \
                 (and the values are not right yet either)",
                     "转置了：形状的最后两个轴对调了（数值也还不对）",
@@ -358,17 +359,18 @@ impl Comparison {
             }
         }
         if got.shape() != expected.shape() {
-            return (got.len() == expected.len() && !got.is_empty()).then(|| {
-                say(
+            if found.is_empty() && got.len() == expected.len() && !got.is_empty() {
+                found.push(say(
                     "the same number of entries in another shape: is an axis \
                 split, joined or moved?",
                     "数目相同而形状不同：是否有轴被拆开、合并或移动？",
-                )
-            });
+                ));
+            }
+            return found;
         }
         let nan = got.iter().filter(|x| x.is_nan()).count();
         if nan > 0 {
-            return Some(say(
+            found.push(say(
                 format!(
                     "{nan} of {} are NaN: ∞ − ∞, ∞/∞ or 0/0 on the way (an \
                 overflow? a sum of nothing? −∞ minus −∞?)",
@@ -380,29 +382,30 @@ impl Comparison {
                     got.len()
                 ),
             ));
+            return found;
         }
         if got.is_empty() {
-            return None;
+            return found;
         }
         if self.truth {
             if same(&got.mapv(|x| 1.0 - x), expected) {
-                return Some(say(
+                found.push(say(
                     "inverted: true and false change places",
                     "反了：true 与 false 对调",
                 ));
             }
         } else if finite(got) && finite(expected) {
             if expected.len() > 1 && got.iter().all(|&x| x == 0.0) {
-                return Some(say(
+                found.push(say(
                     "nothing but zeros: is the result ever written?",
                     "全是零：结果写进去了吗？",
                 ));
             }
             if same(&got.mapv(|x| -x), expected) {
-                return Some(say("the sign is turned round", "符号反了"));
+                found.push(say("the sign is turned round", "符号反了"));
             }
             if let Some(text) = self.scaled_or_offset() {
-                return Some(text);
+                found.push(text);
             }
         }
         for (axis, &n) in got.shape().iter().enumerate().filter(|(_, n)| **n > 1) {
@@ -411,7 +414,7 @@ impl Comparison {
             let mut reversed = expected.clone();
             reversed.invert_axis(axis);
             if same(&reversed, got) {
-                return Some(say(
+                found.push(say(
                     format!("in reverse along the axis of {name}"),
                     format!("沿 {name} 轴颠倒了"),
                 ));
@@ -426,7 +429,7 @@ impl Comparison {
                         .iter()
                         .all(|&x| x == a[ndarray::IxDyn(&vec![0; a.ndim()])]);
                     if !constant && same(&without_first(a), &without_last(b)) {
-                        return Some(say(
+                        found.push(say(
                             format!("shifted by one along the axis of {name}"),
                             format!("沿 {name} 轴错开了一位"),
                         ));
@@ -440,12 +443,13 @@ impl Comparison {
             ArrayD::from_shape_vec(vec![v.len()], v).expect("one axis")
         };
         if got.len() > 2 && same(&sorted(got), &sorted(expected)) {
-            return Some(say(
+            found.push(say(
                 "the right numbers in the wrong places",
                 "数是对的，位置不对",
             ));
         }
-        self.only_at_an_edge()
+        found.extend(self.only_at_an_edge());
+        found
     }
 
     /// The same factor, or the same difference, everywhere.

@@ -4,7 +4,7 @@ use crate::{
     random::{matrix, vector},
 };
 use baichuan2::{attention::Running as Oracle, tensor::softmax};
-use ndarray::{Array1, Array2, Axis, array, s};
+use ndarray::{Array1, Array2, Axis, arr0, array, s};
 use proptest::{collection::vec, prelude::*};
 use your_code::memory_efficient::Running;
 
@@ -168,18 +168,31 @@ pub fn trials() -> Vec<Trial> {
             let mut oracle = Oracle::new(1, row.values.ncols());
             for (i, (scores, values)) in blocks(&row).into_iter().enumerate() {
                 running.meet(scores.view(), values.view());
-                oracle.meet(scores.insert_axis(Axis(0)), values.view());
+                oracle.meet(scores.clone().insert_axis(Axis(0)), values.view());
                 let after = |what: &str| {
                     say(
                         format!("{what} after block {i}"),
                         format!("第 {i} 块之后的 {what}"),
                     )
                 };
-                given(
-                    compare_number(after("max"), running.max, oracle.max[0]),
-                    &row,
-                )
-                .check()?;
+                let of_block = scores.fold(f64::NEG_INFINITY, |m, &s| m.max(s));
+                let of_max = compare_number(after("max"), running.max, oracle.max[0])
+                    .smell(
+                        say("the maximum of this block alone", "只是这一块的最大值"),
+                        arr0(of_block),
+                    )
+                    .smell(
+                        say(
+                            "max begins at 0, and should at −∞",
+                            "max 从 0 开始了，应从 −∞ 开始",
+                        ),
+                        arr0(oracle.max[0].max(0.0)),
+                    )
+                    .smell(
+                        say("max never moves", "max 从不变动"),
+                        arr0(f64::NEG_INFINITY),
+                    );
+                given(of_max, &row).check()?;
                 given(
                     compare_number(after("sum"), running.sum, oracle.sum[0]),
                     &row,

@@ -151,6 +151,10 @@ pub fn trials() -> Vec<Trial> {
                     expected(&transposed, right),
                 )
                 .smell(
+                    say("keys are taken where values belong", "该用值的地方用了键"),
+                    expected(&layer, |third, head, i| right(third.min(1), head, i)),
+                )
+                .smell(
                     say("every head is the first one", "每个头都成了第一个头"),
                     expected(&layer, |third, _, i| right(third, 0, i)),
                 )
