@@ -24,4 +24,15 @@ macro_rules! exercises {
 }
 
 // In the order of `exercises.toml`.
-exercises![softmax, rms_norm, swiglu];
+exercises![
+    softmax,
+    rms_norm,
+    swiglu,
+    merge_pair,
+    train_bpe,
+    encode,
+    decode,
+    norm_head,
+    cross_entropy,
+    top_p,
+];
