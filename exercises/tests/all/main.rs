@@ -18,13 +18,20 @@ mod attention;
 mod cache;
 mod causal_mask;
 mod count_pairs;
+mod cross_entropy;
+mod decode;
+mod encode;
 mod grouped_query;
 mod memory_efficient;
+mod merge_pair;
 mod multi_head;
+mod norm_head;
 mod rms_norm;
 mod rope;
 mod softmax;
 mod swiglu;
+mod top_p;
+mod train_bpe;
 
 use std::process::ExitCode;
 
@@ -49,5 +56,12 @@ fn main() -> ExitCode {
         cache,
         memory_efficient,
         count_pairs,
+        merge_pair,
+        train_bpe,
+        encode,
+        decode,
+        norm_head,
+        cross_entropy,
+        top_p,
     ])
 }
