@@ -44,7 +44,7 @@ pub(super) fn numbers(n: &mut Numbers) {
         );
         n.text(
             &format!("map_mib_{name}"),
-            config.context * config.context * size_of::<f32>() >> 20,
+            (config.context * config.context * size_of::<f32>()) >> 20,
         );
     }
 }
