@@ -5,6 +5,8 @@
 // A stub uses nothing of what it is given.
 #![allow(unused_variables)]
 
+pub mod adamw;
+pub mod gradient;
 pub mod rms_norm;
 pub mod softmax;
 pub mod swiglu;

@@ -24,4 +24,6 @@ macro_rules! exercises {
 }
 
 // In the order of `exercises.toml`.
-exercises![softmax, rms_norm, swiglu];
+exercises![
+    softmax, rms_norm, swiglu, gradient, adamw,
+];
