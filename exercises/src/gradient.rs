@@ -1,7 +1,7 @@
 //! # Two gradients by hand
 //!
-//! Training asks one thing of every number in the model: if it grew a little, would the loss grow? That is the gradient, and a framework finds it
-//! alone. Here you do.
+//! Training asks one thing of every number in the model: if it grew a little, would the loss grow? That is the gradient, and a framework
+//! finds it alone. Here you do.
 //!
 //! Write the judge first. A slope can be measured, without knowing what the function is:
 //!
@@ -9,15 +9,16 @@
 //! ∂f/∂x_i ≈ ( f(x + h e_i) − f(x − h e_i) ) / 2h        e_i moves x_i alone
 //! ```
 //!
-//! Measuring takes two passes a number, which is too slow to train with, and fast enough to test with. Then two gradients in closed form. The
-//! cross-entropy of the logits z_t after n tokens, when y_t is what came next:
+//! Measuring takes two passes a number, which is too slow to train with, and fast enough to test with. Then two gradients in closed form.
+//! The cross-entropy of the logits z_t after n tokens, when y_t is what came next:
 //!
 //! ```text
 //! L = (1/n) Σ_t −log softmax(z_t)[y_t]
 //! ```
 //!
-//! and RMSNorm, y_i = x_i / RMS(x) · γ_i with RMS(x) = √(Σ x_i²/d + ε). Whatever loss follows it, you are handed ȳ = ∂L/∂y, and return x̄ and γ̄.
-//! Every x_i stands in the formula of every y_j: once as itself, where i = j, and always inside RMS. Each way by which it reaches the loss counts.
+//! and RMSNorm, y_i = x_i / RMS(x) · γ_i with RMS(x) = √(Σ x_i²/d + ε). Whatever loss follows it, you are handed ȳ = ∂L/∂y, and return x̄
+//! and γ̄. Every x_i stands in the formula of every y_j: once as itself, where i = j, and always inside RMS. Each way by which it reaches
+//! the loss counts.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 

@@ -6,7 +6,11 @@
 #![allow(unused_variables)]
 
 pub mod adamw;
+pub mod decoder_layer;
+pub mod find_the_bugs;
 pub mod gradient;
+pub mod induction_head;
+pub mod load_tensor;
 pub mod rms_norm;
 pub mod softmax;
 pub mod swiglu;

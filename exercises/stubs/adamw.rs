@@ -1,7 +1,7 @@
 //! # AdamW, to PyTorch's last digits
 //!
-//! A step against the gradient g, for one matrix θ. Two running means remember what came before: m of the gradients, v of their squares. At step t,
-//! counted from 1, with the learning rate η:
+//! A step against the gradient g, for one matrix θ. Two running means remember what came before: m of the gradients, v of their squares.
+//! At step t, counted from 1, with the learning rate η:
 //!
 //! ```text
 //! m ← β₁ m + (1 − β₁) g        m̂ = m / (1 − β₁ᵗ)
@@ -9,11 +9,12 @@
 //! θ ← θ − η λ θ − η m̂ / (√v̂ + ε)
 //! ```
 //!
-//! Everything is element by element. Both means begin at zero; the hats take out what that start does to them. θ on the right is the θ from before
-//! the step, in both places.
+//! Everything is element by element. Both means begin at zero; the hats take out what that start does to them. θ on the right is the θ
+//! from before the step, in both places.
 //!
-//! Before the step the gradient is clipped: if all gradients of the model *together*, as one long vector, are longer than the limit, all are scaled by
-//! one factor so that the length becomes the limit. A shorter gradient stays exactly as it is. (Baichuan 2: β₁ = 0.9, β₂ = 0.95, λ = 0.1, limit 0.5.)
+//! Before the step the gradient is clipped: if all gradients of the model *together*, as one long vector, are longer than the limit, all
+//! are scaled by one factor so that the length becomes the limit. A shorter gradient stays exactly as it is. (In Baichuan 2 the limit is
+//! 0.5, β₁ 0.9, β₂ 0.95 and λ 0.1.)
 
 use ndarray::{Array2, ArrayView2};
 

@@ -1,5 +1,5 @@
 use crate::{
-    compare::compare,
+    compare::{compare, compare_number},
     goldens,
     harness::{Finding, Trial, case, property, say},
     random::{matrix, matrix_of, vector},
@@ -9,7 +9,7 @@ use baichuan2::{
     tensor::softmax,
     training::loss::{Loss, cross_entropy},
 };
-use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, array};
+use ndarray::{Array1, Array2, ArrayView2, Axis, array};
 use proptest::prelude::*;
 use your_code::gradient::{cross_entropy_backward, rms_norm_backward, slope};
 
@@ -35,19 +35,28 @@ const MEASURED: f64 = 1e-7;
 
 /// A quadratic with a product of neighbours: central differences of it are exact, however wide.
 fn quadratic(x: ArrayView2<f64>) -> f64 {
-    let squares: f64 = x.iter().enumerate().map(|(i, x)| (i + 1) as f64 * x * x).sum();
+    let squares: f64 = x
+        .iter()
+        .enumerate()
+        .map(|(i, x)| (i + 1) as f64 * x * x)
+        .sum();
     let products: f64 = x.iter().zip(x.iter().skip(1)).map(|(a, b)| a * b).sum();
     squares + products
 }
 
 /// Any loss after the norm will do: here a sum of what comes out, each with a weight.
 fn norm_loss(x: &Array2<f64>, gamma: &Array1<f64>, eps: f64, weights: &Array2<f64>) -> f64 {
-    let norm = RmsNorm { gamma: gamma.clone(), eps };
+    let norm = RmsNorm {
+        gamma: gamma.clone(),
+        eps,
+    };
     (norm.forward(x.view()) * weights).sum()
 }
 
 fn targets(logits: &Array2<f64>, seed: usize) -> Vec<usize> {
-    (0..logits.nrows()).map(|t| (seed + 3 * t) % logits.ncols()).collect()
+    (0..logits.nrows())
+        .map(|t| (seed + 3 * t) % logits.ncols())
+        .collect()
 }
 
 /// The gradient of the cross-entropy against what is measured.
@@ -75,73 +84,131 @@ fn check_cross_entropy(z: &Array2<f64>, y: &[usize]) -> Finding {
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        property("a_slope_is_measured_from_both_sides", matrix_of(1..4, 1..4), |x| {
-            let h = 0.5; // wide, so that a slope from one side shows
-            let expected = measured(&x, |x| quadratic(x.view()));
-            let by = |d: f64, at: (usize, usize)| {
-                let mut x = x.clone();
-                x[at] += d;
-                quadratic(x.view())
-            };
-            let f = quadratic(x.view());
-            let stencil = |of: &dyn Fn((usize, usize)) -> f64| Array2::from_shape_fn(x.dim(), of);
-            let all_at_once = (quadratic((&x + h).view()) - quadratic((&x - h).view())) / (2.0 * h);
-            compare(say("the slopes", "斜率"), &slope(quadratic, x.view(), h), &expected)
+        property(
+            "a_slope_is_measured_from_both_sides",
+            matrix_of(1..4, 1..4),
+            |x| {
+                let h = 0.5; // wide, so that a slope from one side shows
+                let expected = measured(&x, |x| quadratic(x.view()));
+                let by = |d: f64, at: (usize, usize)| {
+                    let mut x = x.clone();
+                    x[at] += d;
+                    quadratic(x.view())
+                };
+                let f = quadratic(x.view());
+                let stencil =
+                    |of: &dyn Fn((usize, usize)) -> f64| Array2::from_shape_fn(x.dim(), of);
+                let all_at_once =
+                    (quadratic((&x + h).view()) - quadratic((&x - h).view())) / (2.0 * h);
+                compare(
+                    say("the slopes", "斜率"),
+                    &slope(quadratic, x.view(), h),
+                    &expected,
+                )
                 .within(MEASURED)
                 .axes([say("row", "行"), say("column", "列")])
                 .given("x", &x)
                 .given("h", &h)
-                .smell(say("measured from one side: that is the slope at x + h/2", "只量了一侧：那是 x + h/2 处的斜率"), stencil(&|at| (by(h, at) - f) / h))
-                .smell(say("measured from one side: that is the slope at x − h/2", "只量了一侧：那是 x − h/2 处的斜率"), stencil(&|at| (f - by(-h, at)) / h))
-                .smell(say("the two points lie 2h apart, not h", "两点相距 2h，不是 h"), stencil(&|at| (by(h, at) - by(-h, at)) / h))
-                .smell(say("not divided by the distance of the two points", "没有除以两点的距离"), stencil(&|at| by(h, at) - by(-h, at)))
-                .smell(say("all numbers are moved at once, and should be moved one at a time", "所有的数一起动了，应一次只动一个"), Array2::from_elem(x.dim(), all_at_once))
+                .smell(
+                    say(
+                        "measured from one side: that is the slope at x + h/2",
+                        "只量了一侧：那是 x + h/2 处的斜率",
+                    ),
+                    stencil(&|at| (by(h, at) - f) / h),
+                )
+                .smell(
+                    say(
+                        "measured from one side: that is the slope at x − h/2",
+                        "只量了一侧：那是 x − h/2 处的斜率",
+                    ),
+                    stencil(&|at| (f - by(-h, at)) / h),
+                )
+                .smell(
+                    say("the two points lie 2h apart, not h", "两点相距 2h，不是 h"),
+                    stencil(&|at| (by(h, at) - by(-h, at)) / h),
+                )
+                .smell(
+                    say(
+                        "not divided by the distance of the two points",
+                        "没有除以两点的距离",
+                    ),
+                    stencil(&|at| by(h, at) - by(-h, at)),
+                )
+                .smell(
+                    say(
+                        "all numbers are moved at once, and should be moved one at a time",
+                        "所有的数一起动了，应一次只动一个",
+                    ),
+                    Array2::from_elem(x.dim(), all_at_once),
+                )
                 .check()
-        }),
-        property("cross_entropy_has_the_gradient_that_is_measured", (matrix_of(1..4, 1..6), 0..12_usize), |(z, seed)| {
-            check_cross_entropy(&z, &targets(&z, seed))
-        }),
+            },
+        ),
+        property(
+            "cross_entropy_has_the_gradient_that_is_measured",
+            (matrix_of(1..4, 1..6), 0..12_usize),
+            |(z, seed)| check_cross_entropy(&z, &targets(&z, seed)),
+        ),
         case("large_logits_have_a_gradient_too", || {
             let z = array![[800.0, 0.0, 799.0], [-900.0, -900.0, -950.0]];
             let (_, expected) = Loss::of(z.clone(), &[Some(1), Some(0)], 0.0, 2);
-            compare(say("∂L/∂z", "∂L/∂z"), &cross_entropy_backward(z.view(), &[1, 0]), &expected)
-                .axes([say("token", "词元"), say("vocabulary", "词表")])
-                .given("logits", &z)
-                .given("targets", &vec![1_usize, 0])
-                .check()
+            compare(
+                say("∂L/∂z", "∂L/∂z"),
+                &cross_entropy_backward(z.view(), &[1, 0]),
+                &expected,
+            )
+            .axes([say("token", "词元"), say("vocabulary", "词表")])
+            .given("logits", &z)
+            .given("targets", &vec![1_usize, 0])
+            .check()
         }),
-        case("a_step_down_it_lowers_the_loss_of_the_shipped_model", || {
-            // The prompt of the golden numbers: each token is the target of the one before.
-            let logits: Array2<f64> = goldens::act("tiny7b", "plain.logits");
-            let ids: Array1<f64> = goldens::act("tiny7b", "plain.input_ids");
-            let y: Vec<usize> = ids.iter().skip(1).map(|&id| id as usize).collect();
-            let z = logits.slice_move(ndarray::s![..y.len(), ..]);
-            check_cross_entropy(&z, &y)?;
-            let ids: Vec<u32> = y.iter().map(|&y| y as u32).collect();
-            let bar = cross_entropy_backward(z.view(), &y);
-            let gained = cross_entropy(z.view(), &ids) - cross_entropy((&z - &(&bar * 1e-3)).view(), &ids);
-            // The step is −0.001 of the gradient, so that the loss falls by 0.001 of its squared length.
-            crate::compare::compare_number(say("how much the loss falls, over what the gradient promises", "损失下降的量除以梯度所预示的量"), gained / (1e-3 * (&bar * &bar).sum()), 1.0)
+        case(
+            "a_step_down_it_lowers_the_loss_of_the_shipped_model",
+            || {
+                // The prompt of the golden numbers: each token is the target of the one before.
+                let logits: Array2<f64> = goldens::act("tiny7b", "plain.logits");
+                let ids: Array1<f64> = goldens::act("tiny7b", "plain.input_ids");
+                let y: Vec<usize> = ids.iter().skip(1).map(|&id| id as usize).collect();
+                let z = logits.slice_move(ndarray::s![..y.len(), ..]);
+                check_cross_entropy(&z, &y)?;
+                let ids: Vec<u32> = y.iter().map(|&y| y as u32).collect();
+                let bar = cross_entropy_backward(z.view(), &y);
+                let gained = cross_entropy(z.view(), &ids)
+                    - cross_entropy((&z - &(&bar * 1e-3)).view(), &ids);
+                // The step is −0.001 of the gradient, so that the loss falls by 0.001 of its squared length.
+                compare_number(
+                    say(
+                        "how much the loss falls, over what the gradient promises",
+                        "损失下降的量除以梯度所预示的量",
+                    ),
+                    gained / (1e-3 * (&bar * &bar).sum()),
+                    1.0,
+                )
                 .within(1e-3)
                 .check()
-        }),
+            },
+        ),
         property(
             "rms_norm_hands_back_the_gradient_that_is_measured",
-            (1..4_usize, 1..5_usize).prop_flat_map(|(t, d)| (matrix(t, d), vector(d), matrix(t, d))),
+            (1..4_usize, 1..5_usize)
+                .prop_flat_map(|(t, d)| (matrix(t, d), vector(d), matrix(t, d))),
             |(x, gamma, y_bar)| {
                 let eps = 0.25;
                 let d = x.ncols() as f64;
                 let expected = measured(&x, |x| norm_loss(x, &gamma, eps, &y_bar));
-                let rms = x.map_axis(Axis(1), |x| (x.dot(&x) / d + eps).sqrt()).insert_axis(Axis(1));
+                let rms = x
+                    .map_axis(Axis(1), |x| (x.dot(&x) / d + eps).sqrt())
+                    .insert_axis(Axis(1));
                 let g = &y_bar * &gamma;
                 // x̄ = (g − x · part) / RMS, for what is taken to be the part through the norm.
                 let with = |g: &Array2<f64>, inner: &Array2<f64>, power: i32, over: f64| {
                     let mut bar = g.clone();
-                    Zip::from(bar.rows_mut()).and(g.rows()).and(inner.rows()).and(x.rows()).and(rms.rows()).for_each(|mut bar, _, inner, x, rms| {
-                        let part = inner.dot(&x) / (rms[0].powi(power) * over);
-                        bar.scaled_add(-part, &x);
-                        bar /= rms[0];
-                    });
+                    for (t, mut bar) in bar.rows_mut().into_iter().enumerate() {
+                        let rms = rms[[t, 0]];
+                        let part = inner.row(t).dot(&x.row(t)) / (rms.powi(power) * over);
+                        bar.scaled_add(-part, &x.row(t));
+                        bar /= rms;
+                    }
                     bar
                 };
                 let (got, _) = rms_norm_backward(x.view(), gamma.view(), eps, y_bar.view());
@@ -166,12 +233,19 @@ pub fn trials() -> Vec<Trial> {
         ),
         property(
             "gamma_gets_its_gradient_from_every_token",
-            (1..4_usize, 1..5_usize).prop_flat_map(|(t, d)| (matrix(t, d), vector(d), matrix(t, d))),
+            (1..4_usize, 1..5_usize)
+                .prop_flat_map(|(t, d)| (matrix(t, d), vector(d), matrix(t, d))),
             |(x, gamma, y_bar)| {
                 let eps = 0.25;
                 let as_row = gamma.clone().insert_axis(Axis(0));
-                let expected = measured(&as_row, |gamma| norm_loss(&x, &gamma.row(0).to_owned(), eps, &y_bar)).index_axis_move(Axis(0), 0);
-                let ones = RmsNorm { gamma: Array1::ones(gamma.len()), eps };
+                let expected = measured(&as_row, |gamma| {
+                    norm_loss(&x, &gamma.row(0).to_owned(), eps, &y_bar)
+                })
+                .index_axis_move(Axis(0), 0);
+                let ones = RmsNorm {
+                    gamma: Array1::ones(gamma.len()),
+                    eps,
+                };
                 let of_each = ones.forward(x.view()) * &y_bar;
                 let (_, got) = rms_norm_backward(x.view(), gamma.view(), eps, y_bar.view());
                 compare(say("γ̄", "γ̄"), &got, &expected)
@@ -181,11 +255,41 @@ pub fn trials() -> Vec<Trial> {
                     .given("gamma", &gamma)
                     .given("eps", &eps)
                     .given("y_bar", &y_bar)
-                    .smell(say("only the last token's: the gradient of γ is a sum over the tokens", "只有最后一个词元的：γ 的梯度是各词元之和"), of_each.row(x.nrows() - 1).to_owned())
-                    .smell(say("a mean over the tokens, and should be a sum", "取了各词元的平均，应是和"), of_each.sum_axis(Axis(0)) / x.nrows() as f64)
-                    .smell(say("x as it came: γ meets x after the division by RMS", "用了原来的 x：γ 乘的是除以 RMS 之后的 x"), (&x * &y_bar).sum_axis(Axis(0)))
-                    .smell(say("γ itself stands in it, and should not", "里面有 γ 自己，不该有"), of_each.sum_axis(Axis(0)) * &gamma)
-                    .smell(say("the sum of ȳ: that is the gradient of an offset", "这是 ȳ 的和：那是偏置的梯度"), y_bar.sum_axis(Axis(0)))
+                    .smell(
+                        say(
+                            "only the last token's: the gradient of γ is a sum over the tokens",
+                            "只有最后一个词元的：γ 的梯度是各词元之和",
+                        ),
+                        of_each.row(x.nrows() - 1).to_owned(),
+                    )
+                    .smell(
+                        say(
+                            "a mean over the tokens, and should be a sum",
+                            "取了各词元的平均，应是和",
+                        ),
+                        of_each.sum_axis(Axis(0)) / x.nrows() as f64,
+                    )
+                    .smell(
+                        say(
+                            "x as it came: γ meets x after the division by RMS",
+                            "用了原来的 x：γ 乘的是除以 RMS 之后的 x",
+                        ),
+                        (&x * &y_bar).sum_axis(Axis(0)),
+                    )
+                    .smell(
+                        say(
+                            "γ itself stands in it, and should not",
+                            "里面有 γ 自己，不该有",
+                        ),
+                        of_each.sum_axis(Axis(0)) * &gamma,
+                    )
+                    .smell(
+                        say(
+                            "the sum of ȳ: that is the gradient of an offset",
+                            "这是 ȳ 的和：那是偏置的梯度",
+                        ),
+                        y_bar.sum_axis(Axis(0)),
+                    )
                     .check()
             },
         ),

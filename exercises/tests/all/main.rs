@@ -25,5 +25,13 @@ macro_rules! exercises {
 
 // In the order of `exercises.toml`.
 exercises![
-    softmax, rms_norm, swiglu, gradient, adamw,
+    softmax,
+    rms_norm,
+    swiglu,
+    gradient,
+    adamw,
+    load_tensor,
+    induction_head,
+    decoder_layer,
+    find_the_bugs,
 ];
