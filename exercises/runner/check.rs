@@ -301,7 +301,9 @@ impl<'a> Copy<'a> {
         }
         let library = root.display().to_string();
         manifest["dev-dependencies"]["baichuan2"]["path"] = library.into();
-        fs::write(package.join("Cargo.toml"), toml::to_string(&manifest)?)?;
+        write_copied(&package.join("Cargo.toml"), manifest)?;
+        let of_learner = package.join("src/Cargo.toml");
+        write_copied(&of_learner, table(&of_learner)?)?;
         Ok(Copy {
             catalogue,
             package,
@@ -348,6 +350,13 @@ impl<'a> Copy<'a> {
 
 fn table(path: &Path) -> Result<toml::Table> {
     toml::from_str(&read(path)?).with_context(|| path.display().to_string())
+}
+
+/// Writes a copied package's manifest. Its version is another, for cargo tells packages of one target folder apart by name, version and place in the
+/// workspace: without it, what was compiled of the last mistake would be taken for the learner's own code.
+fn write_copied(path: &Path, mut manifest: toml::Table) -> Result<()> {
+    manifest["package"]["version"] = "0.0.0-check".into();
+    Ok(fs::write(path, toml::to_string(&manifest)?)?)
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {

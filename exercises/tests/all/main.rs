@@ -13,6 +13,7 @@ mod random;
 mod report;
 
 // The exercises, one by one, for rustfmt finds no module inside a macro.
+mod adamw;
 mod alibi;
 mod attention;
 mod cache;
@@ -20,8 +21,13 @@ mod causal_mask;
 mod count_pairs;
 mod cross_entropy;
 mod decode;
+mod decoder_layer;
 mod encode;
+mod find_the_bugs;
+mod gradient;
 mod grouped_query;
+mod induction_head;
+mod load_tensor;
 mod memory_efficient;
 mod merge_pair;
 mod multi_head;
@@ -62,6 +68,12 @@ fn main() -> ExitCode {
         decode,
         norm_head,
         cross_entropy,
+        gradient,
+        adamw,
         top_p,
+        load_tensor,
+        induction_head,
+        decoder_layer,
+        find_the_bugs,
     ])
 }
