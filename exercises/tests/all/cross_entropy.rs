@@ -6,7 +6,7 @@ use crate::{
 };
 use baichuan2::training::loss as oracle;
 use ndarray::{Array2, arr0, array, s};
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::Value;
 use your_code::cross_entropy::{cross_entropy, loss};
 
@@ -64,7 +64,9 @@ fn entropy_smells(
         (say("the logit itself, without the logarithm of the sum", "只有 logit 本身，没有减去和的对数"), no_sum),
     ]
     .into_iter()
+    .filter(|(_, makes)| makes.is_finite())
     .fold(comparison, |c, (text, makes)| c.smell(text, arr0(makes + more)))
+    .smell(say("e^z overflowed, or ln was taken of a probability that underflowed to 0: simplify before you compute", "e^z 溢出了，或对下溢为 0 的概率取了 ln：先化简再算"), arr0(f64::INFINITY))
     .given("logits", logits)
     .given("ids", &ids.to_vec())
 }
@@ -206,8 +208,8 @@ pub fn trials() -> Vec<Trial> {
         }),
         property(
             "adds_the_max_z_term",
-            (text(), 1..5_u32),
-            |((logits, ids), lambda)| check_loss(&logits, &ids, f64::from(lambda) / 4.0),
+            (text(), select(&[0.3, 0.7, 1.1][..])),
+            |((logits, ids), lambda)| check_loss(&logits, &ids, lambda),
         ),
         case("gives_the_losses_of_the_shipped_models", || {
             for size in ["tiny7b", "tiny13b"] {

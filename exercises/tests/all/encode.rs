@@ -107,6 +107,16 @@ fn check(text: &str, scores: &Scores) -> Finding {
         scores,
     );
     let characters: Vec<&str> = marked.split("").filter(|c| !c.is_empty()).collect();
+    let code_point = |symbol: &&str| match scores.contains_key(*symbol) {
+        true => (*symbol).to_owned(),
+        false => symbol
+            .chars()
+            .map(|c| format!("<0x{:02X}>", u32::from(c)))
+            .collect(),
+    };
+    let code_points = symbols.iter().map(code_point).collect();
+    let prefixed = format!("{SPACE}{marked}");
+    let in_front = with_bytes(&encode_formal(&vocabulary(scores, 1.0), &prefixed), scores);
     let small: Vec<String> = expected
         .iter()
         .map(|p| {
@@ -130,6 +140,8 @@ fn check(text: &str, scores: &Scores) -> Finding {
         .smell(say("a symbol that is no piece is left as it is; it should become its bytes", "不是片段的符号原样留下了；应变成它的字节"), owned(&symbols))
         .smell(say("nothing is merged", "什么也没有合并"), with_bytes(&characters, scores))
         .smell(say("spaces are not marked", "空格没有换成 ▁"), with_bytes(&encode_formal(&vocabulary(scores, 1.0), text), scores))
+        .smell(say("a ▁ is put before the text: Llama does that, Baichuan 2 does not", "在文本前面加了一个 ▁：Llama 这样做，Baichuan 2 不这样"), in_front)
+        .smell(say("a character is written as if it were a byte; it may have up to four", "把字符当成字节写了；一个字符最多有四个字节"), code_points)
         .smell(say("names of bytes are written in capitals: <0xE4>", "字节的名字要用大写：<0xE4>"), small)
         .check()
 }
@@ -178,10 +190,23 @@ pub fn trials() -> Vec<Trial> {
         ("b", -4.0),
         ("c", -5.0),
     ]);
+    // `abcb` is a piece that no merge reaches.
+    let letters = scores(&[
+        ("ca", -1.0),
+        ("abcb", -2.0),
+        ("ab", -3.0),
+        ("bc", -4.0),
+        ("a", -5.0),
+        ("b", -6.0),
+        ("c", -7.0),
+    ]);
     // 好 is no piece of its own.
     let chinese = scores(&[("你好", -1.0), ("▁你", -2.0), ("你", -3.0), ("▁", -4.0)]);
     vec![
-        case("merges_what_was_learned_first", move || check("abc", &abc)),
+        case("merges_what_was_learned_first", move || {
+            check("abcbca", &letters)?;
+            check("abc", &abc)
+        }),
         property(
             "merges_by_score_and_from_the_left",
             // Many equal scores, and pieces that no merge can reach.
