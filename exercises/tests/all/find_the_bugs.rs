@@ -102,7 +102,7 @@ fn check_seen(names: &[String]) -> Finding {
     let (_, seen) = traced();
     for (i, name) in names.iter().enumerate() {
         let Some(got) = seen.get(name) else {
-            return Err(Problem::Wrong(say(
+            return Err(Problem::wrong(say(
                 format!(
                     "the decoder does not show `{name}` any more: keep the calls of `see`, for the tests look there"
                 ),

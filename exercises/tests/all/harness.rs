@@ -46,7 +46,7 @@ pub struct Suspicion {
 }
 
 impl Problem {
-    fn wrong(text: String) -> Self {
+    pub fn wrong(text: String) -> Self {
         Problem::Wrong(Wrong {
             about: String::new(),
             text,

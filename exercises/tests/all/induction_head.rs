@@ -229,7 +229,7 @@ fn check_found(
             format!("\n  碰巧的分数是 {c:.4}，需要达到 {:.4}", 2.0 * c),
         )
     });
-    Err(Problem::Wrong(say(
+    Err(Problem::wrong(say(
         format!("{what}: expected {expected}; got {got}{bar}"),
         format!("{what}：应为 {expected}；得到 {got}{bar}"),
     )))

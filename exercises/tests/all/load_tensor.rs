@@ -114,7 +114,7 @@ fn bf16_of(b: &[u8]) -> f64 {
 /// The tensor that was got, or why it should have been one.
 fn tensor_of(got: Result<ArrayD<f64>, Refused>) -> Result<ArrayD<f64>, Problem> {
     got.map_err(|refused| {
-        Problem::Wrong(say(
+        Problem::wrong(say(
             format!("a good file is refused: {refused:?}"),
             format!("正常的文件被拒绝了：{refused:?}"),
         ))
@@ -190,7 +190,7 @@ fn check_refused(what: String, file: &[u8], name: &str, for_one_of: &[Refused]) 
             format!("\n  文件头是 {h}"),
         )
     });
-    Err(Problem::Wrong(say(
+    Err(Problem::wrong(say(
         format!("{what}: expected to be refused as {expected}, got {got}{given}"),
         format!("{what}：应拒绝，理由为 {expected}，得到 {got}{given}"),
     )))
