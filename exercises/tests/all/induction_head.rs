@@ -387,6 +387,35 @@ pub fn trials() -> Vec<Trial> {
                 None,
             )
         }),
+        case("several_heads_may_do_it", || {
+            // Each looks at its targets with one weight, and leaves the rest to the first token.
+            let tokens: Vec<u32> = [2].into_iter().chain(3..9).chain(3..9).collect();
+            let n = tokens.len();
+            let head = |weight: f64| {
+                Array2::from_shape_fn((n, n), |(i, j)| match targets(&tokens, i).contains(&j) {
+                    true => weight,
+                    false if j == 0 && targets(&tokens, i).is_empty() => 1.0,
+                    false if j == 0 => 1.0 - weight,
+                    false => 0.0,
+                })
+            };
+            let all = [0.5, 0.75, 1.0, 0.75, 0.5].map(head);
+            let views: Vec<_> = all.iter().map(|map| map.view()).collect();
+            let maps = stack(Axis(0), &views)
+                .expect("one shape")
+                .insert_axis(Axis(0));
+            let what = say(
+                "five heads that all do it, the third best of all",
+                "五个头都这样做，第三个做得最好",
+            );
+            check_found(
+                what,
+                find(maps.view(), &tokens),
+                &maps,
+                &tokens,
+                Some(Head { layer: 0, head: 2 }),
+            )
+        }),
         property(
             "the_highest_score_wins",
             (2..8_usize, 1..3_usize, 1..3_usize).prop_flat_map(|(n, layers, heads)| {

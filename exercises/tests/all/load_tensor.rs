@@ -354,6 +354,8 @@ pub fn trials() -> Vec<Trial> {
             claim("[1]", "[0,8]", &[Contradiction])?;
             claim("[3]", "[0,8]", &[Contradiction])?;
             claim("[0]", "[0,8]", &[Contradiction])?;
+            claim("[1]", "[0,6]", &[Contradiction])?;
+            claim("[1]", "[0,3]", &[Contradiction])?;
             claim(
                 "[1]",
                 "[18446744073709551612,18446744073709551615]",
