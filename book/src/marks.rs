@@ -19,6 +19,7 @@ use crate::{
     stills,
 };
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use baichuan2_viz::save;
 use mdbook_driver::book::{Book, BookItem};
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
@@ -169,6 +170,8 @@ impl Marks {
     fn live_picture(&self, name: &str, caption: &str) -> Result<String> {
         let file = format!("pictures/{name}.json");
         let session = std::fs::read_to_string(root().join(&file)).with_context(|| file.clone())?;
+        let opened = save::open_session(&root().join(&file)).with_context(|| file.clone())?;
+        let height = stills::height(&opened);
         let session: serde_json::Value =
             serde_json::from_str(&session).with_context(|| file.clone())?;
         let session = session
@@ -180,7 +183,7 @@ impl Marks {
             .replace('"', "&quot;")
             .replace(['$', '*', '`', '\n'], " ");
         let mut figure = format!(
-            "<figure class=\"live\" data-session='{session}' data-language=\"{}\">\n",
+            "<figure class=\"live\" data-session='{session}' data-language=\"{}\" style=\"--live-height: {height}px\">\n",
             self.language
         );
         for dark in [false, true] {

@@ -2,12 +2,26 @@
 
 use crate::{LANGUAGES, root};
 use anyhow::{Context as _, Result, bail};
-use baichuan2_viz::{app::Viz, export, language::Language, save};
-use eframe::egui::{Context, Theme, Vec2, vec2};
+use baichuan2_viz::{
+    app::Viz,
+    export,
+    language::Language,
+    save,
+    session::{Session, View},
+};
+use eframe::egui::{Context, Theme, vec2};
 use std::{fs, path::Path};
 
 /// As wide as the text of a page.
-const SIZE: Vec2 = vec2(760.0, 420.0);
+const WIDTH: f32 = 760.0;
+
+/// How high a picture is, in points: views of several parts need more room.
+pub fn height(session: &Session) -> f32 {
+    match session.view {
+        View::Positions | View::Stream | View::Blocks | View::Generation => 560.0,
+        View::Tokens | View::Attention | View::Compare => 420.0,
+    }
+}
 
 /// The file of a picture.
 pub fn name(picture: &str, language: &str, dark: bool) -> String {
@@ -24,6 +38,7 @@ pub fn draw(out: &Path) -> Result<()> {
         let path = entry?.path();
         let picture = path.file_stem().unwrap_or_default().to_string_lossy();
         let session = save::open_session(&path).with_context(|| path.display().to_string())?;
+        let size = vec2(WIDTH, height(&session));
         let mut viz = Viz::on(Context::default(), None, Some(session));
         viz.settle();
         if let Some(why) = viz.failure() {
@@ -36,7 +51,7 @@ pub fn draw(out: &Path) -> Result<()> {
                 Language::English
             });
             for (theme, dark) in [(Theme::Light, false), (Theme::Dark, true)] {
-                let svg = export::window_svg(SIZE, theme, |ui| viz.show_view(ui))
+                let svg = export::window_svg(size, theme, |ui| viz.show_view(ui))
                     .with_context(|| path.display().to_string())?;
                 fs::write(out.join(name(&picture, language, dark)), svg)?;
             }
