@@ -2,10 +2,18 @@
 //!
 //! The offsets are checked by the crate `safetensors`. The header is split off here, because a name that occurs twice must be an
 //! error, and so must a header whose offsets reach past the end of any memory.
+//!
+//! # Weights in groups
+//!
+//! The format knows no numbers with scales. A matrix `x` in groups ([`Dtype::Int8`], [`Dtype::Int4`]) is two tensors of one file: `x`, as I8 `[out, in]` or as
+//! U8 `[out, in / 2]`, and `x_scale`, as BF16 `[out, in / 32]`.
 
 use super::{NamedTensors, UnsupportedDtype, unique::UniqueMap};
+#[cfg(feature = "files")]
+use crate::tensor::GROUP;
 use crate::tensor::{Dtype, StoredTensor};
 use bytes::Bytes;
+use indexmap::IndexMap;
 use safetensors::{
     SafeTensorError,
     tensor::{Dtype as FileDtype, Metadata, TensorInfo},
@@ -89,14 +97,23 @@ pub fn read_safetensors(file: Bytes) -> Result<NamedTensors, SafetensorsError> {
             found: data.len(),
         });
     }
-    Ok(infos
-        .into_iter()
-        .map(|(name, info)| {
-            let (start, end) = info.data_offsets;
-            let tensor = stored(info, data.slice(start..end));
-            (name, tensor)
-        })
-        .collect())
+    let infos: IndexMap<String, TensorInfo> = infos.into_iter().collect();
+    let mut tensors = NamedTensors::new();
+    for (name, info) in &infos {
+        let of = |info: &TensorInfo| data.slice(info.data_offsets.0..info.data_offsets.1);
+        // Scales are taken with their matrix, whichever of the two comes first.
+        let scaled = name
+            .strip_suffix(SCALE)
+            .and_then(|matrix| infos.get(matrix));
+        if scaled.is_some_and(|matrix| in_groups(matrix).is_some()) {
+            continue;
+        }
+        let scales = infos.get(&format!("{name}{SCALE}"));
+        let scales = scales.filter(|scales| scales.dtype == FileDtype::BF16);
+        let tensor = stored(info, of(info), scales.map(of));
+        tensors.insert(name.clone(), tensor);
+    }
+    Ok(tensors)
 }
 
 /// The header and the numbers.
@@ -114,19 +131,39 @@ fn split(file: &Bytes) -> Result<(&[u8], Bytes), SafetensorsError> {
     }
 }
 
-fn stored(info: TensorInfo, bytes: Bytes) -> Result<StoredTensor, UnsupportedDtype> {
-    let dtype = match info.dtype {
-        FileDtype::F32 => Some(Dtype::F32),
-        FileDtype::F16 => Some(Dtype::F16),
-        FileDtype::BF16 => Some(Dtype::BF16),
+/// What the name of a matrix in groups is followed by in that of its scales.
+const SCALE: &str = "_scale";
+
+/// The format in groups and the shape of a matrix that is stored so.
+fn in_groups(info: &TensorInfo) -> Option<(Dtype, Vec<usize>)> {
+    match (info.dtype, info.shape.as_slice()) {
+        (FileDtype::I8, &[rows, width]) => Some((Dtype::Int8, vec![rows, width])),
+        (FileDtype::U8, &[rows, bytes]) => Some((Dtype::Int4, vec![rows, bytes.checked_mul(2)?])),
         _ => None,
+    }
+}
+
+fn stored(
+    info: &TensorInfo,
+    bytes: Bytes,
+    scales: Option<Bytes>,
+) -> Result<StoredTensor, UnsupportedDtype> {
+    let float = |dtype| Some((dtype, info.shape.clone(), Bytes::new()));
+    let known = match info.dtype {
+        FileDtype::F32 => float(Dtype::F32),
+        FileDtype::F16 => float(Dtype::F16),
+        FileDtype::BF16 => float(Dtype::BF16),
+        _ => in_groups(info)
+            .zip(scales)
+            .map(|((dtype, shape), scales)| (dtype, shape, scales)),
     };
-    let unsupported = UnsupportedDtype {
+    let tensor = known.and_then(|(dtype, shape, scales)| {
+        StoredTensor::with_scales(dtype, shape, bytes, scales).ok()
+    });
+    tensor.ok_or_else(|| UnsupportedDtype {
         dtype: info.dtype.to_string(),
         shape: info.shape.clone(),
-    };
-    let tensor = dtype.and_then(|dtype| StoredTensor::new(dtype, info.shape, bytes).ok());
-    tensor.ok_or(unsupported)
+    })
 }
 
 /// Writes arrays as a safetensors file in f32. See [`write_stored`].
@@ -152,14 +189,16 @@ pub fn write_stored(
     tensors: impl IntoIterator<Item = (String, StoredTensor)>,
 ) -> Result<(), SafetensorsError> {
     let path = path.as_ref();
-    let mut views = indexmap::IndexMap::new();
+    let mut views = IndexMap::new();
     for (name, tensor) in tensors {
-        match views.entry(name) {
-            indexmap::map::Entry::Vacant(entry) => entry.insert(View(tensor)),
-            indexmap::map::Entry::Occupied(entry) => {
-                return Err(SafetensorsError::Duplicate(entry.key().clone()));
-            }
-        };
+        for (name, view) in View::of(name, &tensor) {
+            match views.entry(name) {
+                indexmap::map::Entry::Vacant(entry) => entry.insert(view),
+                indexmap::map::Entry::Occupied(entry) => {
+                    return Err(SafetensorsError::Duplicate(entry.key().clone()));
+                }
+            };
+        }
     }
     // Readers of other projects refuse a file that does not say whose convention its shapes follow.
     let format = [("format".to_owned(), "pt".to_owned())].into();
@@ -190,28 +229,113 @@ fn readable_as_others(path: &std::path::Path) {
     }
 }
 
+/// One entry of a file.
 #[cfg(feature = "files")]
-struct View(StoredTensor);
+struct View {
+    dtype: FileDtype,
+    shape: Vec<usize>,
+    bytes: Bytes,
+}
+
+#[cfg(feature = "files")]
+impl View {
+    /// The entry or the two entries that a tensor is.
+    fn of(name: String, tensor: &StoredTensor) -> impl Iterator<Item = (String, View)> {
+        let (dtype, per_entry) = match tensor.dtype() {
+            Dtype::F32 => (FileDtype::F32, 1),
+            Dtype::F16 => (FileDtype::F16, 1),
+            Dtype::BF16 => (FileDtype::BF16, 1),
+            Dtype::Int8 => (FileDtype::I8, 1),
+            Dtype::Int4 => (FileDtype::U8, 2),
+        };
+        let shape = |per_entry: usize| {
+            let mut shape = tensor.shape().to_vec();
+            if let Some(width) = shape.last_mut() {
+                *width /= per_entry;
+            }
+            shape
+        };
+        let scales = tensor.dtype().has_scales().then(|| {
+            let view = View {
+                dtype: FileDtype::BF16,
+                shape: shape(GROUP),
+                bytes: tensor.scales().clone(),
+            };
+            (format!("{name}{SCALE}"), view)
+        });
+        let numbers = View {
+            dtype,
+            shape: shape(per_entry),
+            bytes: tensor.bytes().clone(),
+        };
+        [(name, numbers)].into_iter().chain(scales)
+    }
+}
 
 #[cfg(feature = "files")]
 impl safetensors::View for View {
     fn dtype(&self) -> FileDtype {
-        match self.0.dtype() {
-            Dtype::F32 => FileDtype::F32,
-            Dtype::F16 => FileDtype::F16,
-            Dtype::BF16 => FileDtype::BF16,
-        }
+        self.dtype
     }
 
     fn shape(&self) -> &[usize] {
-        self.0.shape()
+        &self.shape
     }
 
     fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        self.0.bytes().as_ref().into()
+        self.bytes.as_ref().into()
     }
 
     fn data_len(&self) -> usize {
-        self.0.byte_len()
+        self.bytes.len()
+    }
+}
+
+#[cfg(all(test, feature = "files"))]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+
+    /// Catches: scales that are lost on the way, taken for a parameter of their own, or read as another matrix's; a shape in bytes taken for one in weights.
+    #[test]
+    fn weights_in_groups_come_back_as_they_were() {
+        let matrix =
+            |seed: f32| Array2::from_shape_fn((3, 64), |(i, j)| (seed + (i * 64 + j) as f32).sin());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        let tensors = [Dtype::Int8, Dtype::Int4, Dtype::BF16].map(|dtype| {
+            (
+                format!("{dtype}.weight"),
+                StoredTensor::rounded(matrix(dtype.bits() as f32).into_dyn(), dtype),
+            )
+        });
+        write_stored(&path, tensors.clone()).unwrap();
+        let read = read_safetensors(std::fs::read(&path).unwrap().into()).unwrap();
+        assert_eq!(read.len(), 3);
+        for (name, tensor) in tensors {
+            let back = read[&name].as_ref().unwrap();
+            assert_eq!(
+                (back.dtype(), back.shape()),
+                (tensor.dtype(), &[3, 64][..]),
+                "{name}"
+            );
+            assert_eq!(back.to_array(), tensor.to_array(), "{name}");
+            let part = back.rows(1..3);
+            assert_eq!(
+                part.to_matrix("rows").unwrap(),
+                tensor.to_matrix("all").unwrap().slice(ndarray::s![1.., ..]),
+                "{name}"
+            );
+        }
+    }
+
+    /// Catches: whole numbers of another project taken for ours.
+    #[test]
+    fn whole_numbers_without_scales_are_not_supported() {
+        let mut file = b"@\0\0\0\0\0\0\0".to_vec();
+        file.extend(br#"{"w":{"dtype":"I8","shape":[1,32],"data_offsets":[0,32]}}       "#);
+        file.extend([0; 32]);
+        let read = read_safetensors(file.into()).unwrap();
+        assert_eq!(read["w"].as_ref().unwrap_err().dtype, "I8");
     }
 }

@@ -220,11 +220,11 @@ fn stored(
 
 /// The bytes of so many elements; `None` beyond any memory.
 fn window(shape: &[usize], offset: usize, dtype: Dtype) -> Option<Range<usize>> {
-    let start = offset.checked_mul(dtype.size())?;
-    let bytes = shape
+    let start = dtype.bytes(offset)?;
+    let elements = shape
         .iter()
-        .try_fold(dtype.size(), |n, &len| n.checked_mul(len))?;
-    Some(start..start.checked_add(bytes)?)
+        .try_fold(1_usize, |n, &len| n.checked_mul(len))?;
+    Some(start..start.checked_add(dtype.bytes(elements)?)?)
 }
 
 /// Each stride is the product of the lengths after it; that of an axis of length 1 is never used.

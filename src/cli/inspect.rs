@@ -83,7 +83,7 @@ struct Memory {
 impl Memory {
     fn of(checkpoint: &Checkpoint) -> Self {
         let c = &checkpoint.config;
-        let f32s = |n: usize| n.saturating_mul(Dtype::F32.size());
+        let f32s = |n: usize| n.saturating_mul(Dtype::F32.bits() / 8);
         // Keys and values, for each layer.
         let per_token = f32s(2 * c.num_hidden_layers * c.kv_width());
         // The residual stream and its normalized copy, the three of SwiGLU or queries, keys, values and their mix, and the logits

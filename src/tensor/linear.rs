@@ -1,13 +1,10 @@
 //! Linear maps $Y = X W^\top$, over dense matrices and over stored weights.
 
-use super::{StoredTensor, threads};
-use half::bf16;
-use multiversion::multiversion;
+use super::{StoredTensor, one_row::Vector, threads};
 use ndarray::{
-    Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, NdFloat,
+    Array1, Array2, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, CowArray, Ix2, NdFloat,
     linalg::general_mat_mul,
 };
-use std::borrow::Cow;
 
 /// A matrix $W$ `[out, in]`, as every checkpoint stores it, that maps rows of $X$ `[tokens, in]` to rows of $X W^\top$ `[tokens, out]`.
 ///
@@ -60,6 +57,9 @@ impl<A: NdFloat> LinearMap<A> for Array2<A> {
     }
 }
 
+/// Rows of $W$ that a thread takes at a time for one token.
+const ROWS: usize = 64;
+
 /// Rows of $W$ in a tile: small enough that the widened tile of a wide matrix stays in a cache, large enough for BLAS.
 const TILE: usize = 128;
 
@@ -78,8 +78,11 @@ impl LinearMap<f32> for StoredTensor {
         if x.nrows() == 1 {
             let x = x.row(0);
             let x = x.as_standard_layout();
-            threads::for_each_chunk(y.row_mut(0), Axis(0), TILE, |first, y| {
-                self.one_row(first, x.view(), y)
+            let x = Vector::new(x.as_slice().expect("standard layout"), self.dtype());
+            threads::for_each_chunk(y.row_mut(0), Axis(0), ROWS, |first, mut y| {
+                for (i, y) in y.iter_mut().enumerate() {
+                    *y = self.row_dot(first + i, &x);
+                }
             });
         } else {
             threads::for_each_chunk(y.view_mut(), Axis(1), TILE, |first, y| {
@@ -111,37 +114,20 @@ impl LinearMap<f32> for StoredTensor {
 
 impl StoredTensor {
     /// Rows `first..first + rows` in f32: as they lie in memory where they are f32, widened otherwise.
-    fn tile(&self, first: usize, rows: usize) -> ndarray::CowArray<'_, f32, ndarray::Ix2> {
+    fn tile(&self, first: usize, rows: usize) -> CowArray<'_, f32, Ix2> {
         let width = self.row_len();
         let elements = first * width..(first + rows) * width;
-        let values = match self.as_f32() {
-            Some(all) => Cow::Borrowed(&all[elements]),
+        let fits = "as many elements as rows × columns";
+        match self.as_f32() {
+            Some(all) => {
+                let tile = ArrayView2::from_shape((rows, width), &all[elements]);
+                tile.expect(fits).into()
+            }
             None => {
                 let mut widened = vec![0.0; elements.len()];
                 self.widen_rows(first, &mut widened);
-                Cow::Owned(widened)
-            }
-        };
-        let fits = "as many elements as rows × columns";
-        match values {
-            Cow::Borrowed(v) => ArrayView2::from_shape((rows, width), v).expect(fits).into(),
-            Cow::Owned(v) => Array2::from_shape_vec((rows, width), v).expect(fits).into(),
-        }
-    }
-
-    /// Part of $W x$ for one token, bound by reading $W$ once.
-    fn one_row(&self, first: usize, x: ArrayView1<f32>, mut y: ArrayViewMut1<f32>) {
-        match (self.as_bf16(), x.as_slice()) {
-            (Some(w), Some(x)) if !x.is_empty() => {
-                let rows = w[first * x.len()..].chunks_exact(x.len());
-                y.iter_mut()
-                    .zip(rows)
-                    .for_each(|(y, row)| *y = dot_bf16(row, x));
-            }
-            // A one-dimensional product: BLAS would pack all of W for a matrix of one row.
-            _ => {
-                let product = self.tile(first, y.len()).dot(&x);
-                y.assign(&product);
+                let tile = Array2::from_shape_vec((rows, width), widened);
+                tile.expect(fits).into()
             }
         }
     }
@@ -151,19 +137,4 @@ impl StoredTensor {
         let tile = self.tile(first, y.ncols());
         general_mat_mul(1.0, &x, &tile.t(), 0.0, &mut y);
     }
-}
-
-/// $w \cdot x$ for stored bf16 weights. Widening is a shift, and 64 sums keep the vector units of any processor full.
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
-fn dot_bf16(w: &[bf16], x: &[f32]) -> f32 {
-    let (w_blocks, w_rest) = w.as_chunks::<64>();
-    let (x_blocks, x_rest) = x.as_chunks::<64>();
-    let mut sums = [0.0_f32; 64];
-    for (w, x) in w_blocks.iter().zip(x_blocks) {
-        for i in 0..64 {
-            sums[i] += f32::from_bits(u32::from(w[i].to_bits()) << 16) * x[i];
-        }
-    }
-    let rest: f32 = w_rest.iter().zip(x_rest).map(|(w, x)| w.to_f32() * x).sum();
-    sums.iter().sum::<f32>() + rest
 }

@@ -8,7 +8,9 @@
 pub mod blas;
 mod exp;
 mod linear;
+mod one_row;
 mod principal_components;
+mod quantized;
 mod shape;
 mod softmax;
 mod stored;
@@ -17,6 +19,7 @@ pub(crate) mod threads;
 pub(crate) use exp::exp_in_place;
 pub use linear::LinearMap;
 pub use principal_components::{PrincipalComponents, PrincipalComponentsError};
+pub use quantized::GROUP;
 pub use shape::{ShapeError, expect_shape};
 pub(crate) use softmax::largest;
 pub use softmax::{softmax, softmax_formal, softmax_in_place};

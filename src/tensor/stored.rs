@@ -1,10 +1,14 @@
-//! Tensors as a checkpoint stores them: bytes of a file, owned or memory-mapped, in f32, f16 or bf16, widened only where used.
+//! Tensors as a checkpoint stores them: bytes of a file, owned or memory-mapped, in f32, f16, bf16 or groups of small whole numbers, widened only where
+//! used.
 
-use super::{ShapeError, expect_shape};
+use super::{
+    ShapeError, expect_shape,
+    quantized::{GROUP, WORDS, widen_eight, widen_four},
+};
 use bytes::Bytes;
 use half::{bf16, f16, slice::HalfFloatSliceExt};
-use ndarray::{Array1, Array2, ArrayD, IxDyn};
-use std::fmt;
+use ndarray::{Array1, Array2, ArrayD, Ix2, IxDyn};
+use std::{fmt, ops::Range};
 use thiserror::Error;
 
 /// The number format of a stored tensor.
@@ -16,15 +20,32 @@ pub enum Dtype {
     F16,
     /// bfloat16: the upper half of a binary32.
     BF16,
+    /// Signed bytes in groups of 32 with a scale each.
+    Int8,
+    /// Four bits in groups of 32 with a scale each.
+    Int4,
 }
 
 impl Dtype {
-    /// Bytes of one element.
-    pub const fn size(self) -> usize {
+    /// Bits of one element, scales not counted.
+    pub const fn bits(self) -> usize {
         match self {
-            Dtype::F32 => 4,
-            Dtype::F16 | Dtype::BF16 => 2,
+            Dtype::F32 => 32,
+            Dtype::F16 | Dtype::BF16 => 16,
+            Dtype::Int8 => 8,
+            Dtype::Int4 => 4,
         }
+    }
+
+    /// Whether its numbers come in groups of 32 that share a scale.
+    pub const fn has_scales(self) -> bool {
+        matches!(self, Dtype::Int8 | Dtype::Int4)
+    }
+
+    /// Bytes of so many elements; none beyond any memory.
+    pub(crate) fn bytes(self, elements: usize) -> Option<usize> {
+        // Rows in groups are whole bytes.
+        Some(elements.checked_mul(self.bits())? / 8)
     }
 }
 
@@ -34,22 +55,53 @@ impl fmt::Display for Dtype {
             Dtype::F32 => "f32",
             Dtype::F16 => "f16",
             Dtype::BF16 => "bf16",
+            Dtype::Int8 => "int8",
+            Dtype::Int4 => "int4",
         })
     }
 }
 
-/// Bytes that are not as many as a shape needs.
+/// Bytes that are not those of a tensor.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("a tensor of shape {shape:?} in {dtype} takes {expected} bytes, but {found} are stored")]
-pub struct StoredError {
-    /// The shape that was claimed.
-    pub shape: Vec<usize>,
-    /// The number format that was claimed.
-    pub dtype: Dtype,
-    /// Bytes that shape and format need (`usize::MAX` where that overflows).
-    pub expected: usize,
-    /// Bytes that are there.
-    pub found: usize,
+pub enum StoredError {
+    /// Not as many as a shape needs.
+    #[error(
+        "a tensor of shape {shape:?} in {dtype} takes {expected} bytes, but {found} are stored"
+    )]
+    Bytes {
+        /// The shape that was claimed.
+        shape: Vec<usize>,
+        /// The number format that was claimed.
+        dtype: Dtype,
+        /// Bytes that shape and format need (`usize::MAX` where that overflows).
+        expected: usize,
+        /// Bytes that are there.
+        found: usize,
+    },
+    /// Not as many scales as a shape needs.
+    #[error(
+        "the scales of a tensor of shape {shape:?} in {dtype} take {expected} bytes, but {found} are stored"
+    )]
+    Scales {
+        /// The shape that was claimed.
+        shape: Vec<usize>,
+        /// The number format that was claimed.
+        dtype: Dtype,
+        /// Bytes of scales that shape and format need.
+        expected: usize,
+        /// Bytes that are there.
+        found: usize,
+    },
+    /// A format in groups for what has none.
+    #[error(
+        "a tensor of shape {shape:?} cannot be stored in {dtype}: that takes rows of a multiple of {GROUP}"
+    )]
+    Groups {
+        /// The shape that was claimed.
+        shape: Vec<usize>,
+        /// The number format that was claimed.
+        dtype: Dtype,
+    },
 }
 
 /// A tensor of any rank in its stored number format, row-major, little-endian.
@@ -67,29 +119,61 @@ pub struct StoredTensor {
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: Bytes,
+    /// One bf16 for each group; empty where the format has none.
+    scales: Bytes,
 }
 
 impl StoredTensor {
-    /// Takes `bytes` as a tensor of this shape.
+    /// Takes `bytes` as a tensor of this shape, in a format without scales.
     ///
     /// # Errors
-    /// The number of bytes is not the product of `shape` times the size of an element.
+    /// The number of bytes is not the product of `shape` times the size of an element, or the format has scales.
     pub fn new(dtype: Dtype, shape: Vec<usize>, bytes: Bytes) -> Result<Self, StoredError> {
-        let expected = shape
-            .iter()
-            .try_fold(dtype.size(), |n, &len| n.checked_mul(len));
-        if expected != Some(bytes.len()) {
-            return Err(StoredError {
-                expected: expected.unwrap_or(usize::MAX),
-                found: bytes.len(),
+        StoredTensor::with_scales(dtype, shape, bytes, Bytes::new())
+    }
+
+    /// Takes `bytes` as a tensor of this shape, and `scales` as the bf16 of its groups, `[out, in / 32]`; none for a format without.
+    ///
+    /// # Errors
+    /// Bytes or scales are not as many as shape and format need, or the shape has no groups.
+    pub fn with_scales(
+        dtype: Dtype,
+        shape: Vec<usize>,
+        bytes: Bytes,
+        scales: Bytes,
+    ) -> Result<Self, StoredError> {
+        if dtype.has_scales() && !matches!(*shape, [_, width] if width.is_multiple_of(GROUP)) {
+            return Err(StoredError::Groups { shape, dtype });
+        }
+        let elements = shape.iter().try_fold(1_usize, |n, &len| n.checked_mul(len));
+        let expected = elements.and_then(|n| dtype.bytes(n)).unwrap_or(usize::MAX);
+        let found = bytes.len();
+        if expected != found {
+            return Err(StoredError::Bytes {
                 shape,
                 dtype,
+                expected,
+                found,
+            });
+        }
+        let expected = match dtype.has_scales() {
+            true => 2 * (elements.unwrap_or(usize::MAX) / GROUP),
+            false => 0,
+        };
+        let found = scales.len();
+        if expected != found {
+            return Err(StoredError::Scales {
+                shape,
+                dtype,
+                expected,
+                found,
             });
         }
         Ok(StoredTensor {
             dtype,
             shape,
             bytes,
+            scales,
         })
     }
 
@@ -103,19 +187,50 @@ impl StoredTensor {
         &self.shape
     }
 
-    /// Bytes it takes as stored.
+    /// Bytes it takes as stored, scales included.
     pub fn byte_len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + self.scales.len()
     }
 
-    /// The bytes, as stored.
+    /// The bytes of its numbers, as stored.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// The bf16 scales of its groups; empty where the format has none.
+    pub fn scales(&self) -> &Bytes {
+        &self.scales
     }
 
     /// Elements of one step along the first axis.
     pub(super) fn row_len(&self) -> usize {
         self.shape.iter().skip(1).product()
+    }
+
+    /// The bytes of some steps along the first axis, and their scales.
+    fn window(&self, rows: Range<usize>) -> [Range<usize>; 2] {
+        let bytes = self.row_len() * self.dtype.bits() / 8;
+        let scales = match self.dtype.has_scales() {
+            true => 2 * (self.row_len() / GROUP),
+            false => 0,
+        };
+        [bytes, scales].map(|row| rows.start * row..rows.end * row)
+    }
+
+    /// Some steps along the first axis, sharing the bytes.
+    ///
+    /// # Panics
+    /// Where `rows` reach past the last.
+    pub fn rows(&self, rows: Range<usize>) -> Self {
+        let [bytes, scales] = self.window(rows.clone());
+        let mut shape = self.shape.clone();
+        shape[0] = rows.len();
+        StoredTensor {
+            dtype: self.dtype,
+            shape,
+            bytes: self.bytes.slice(bytes),
+            scales: self.scales.slice(scales),
+        }
     }
 
     /// Its elements as they lie in memory, where they are f32 and aligned.
@@ -126,12 +241,10 @@ impl StoredTensor {
         }
     }
 
-    /// Its elements as they lie in memory, where they are bf16 and aligned.
-    pub(super) fn as_bf16(&self) -> Option<&[bf16]> {
-        match self.dtype {
-            Dtype::BF16 => bytemuck::try_cast_slice(&self.bytes).ok(),
-            _ => None,
-        }
+    /// The bytes and the scales of row `i`.
+    pub(super) fn row_bytes(&self, i: usize) -> (&[u8], &[[u8; 2]]) {
+        let [bytes, scales] = self.window(i..i + 1);
+        (&self.bytes[bytes], self.scales[scales].as_chunks().0)
     }
 
     /// Widens the rows from `first` on into `out`, as many as it holds.
@@ -139,8 +252,12 @@ impl StoredTensor {
     /// # Panics
     /// Where `out` reaches past the last row.
     pub fn widen_rows(&self, first: usize, out: &mut [f32]) {
-        let start = first * self.row_len() * self.dtype.size();
-        let bytes = &self.bytes[start..start + out.len() * self.dtype.size()];
+        let width = self.row_len();
+        if width == 0 {
+            return;
+        }
+        let [window, groups] = self.window(first..first + out.len() / width);
+        let bytes = &self.bytes[window];
         match self.dtype {
             Dtype::F32 => {
                 for (out, b) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
@@ -162,6 +279,21 @@ impl StoredTensor {
                     }
                 }
             },
+            Dtype::Int8 | Dtype::Int4 => {
+                let scales = self.scales[groups].as_chunks::<2>().0;
+                let scales = scales.iter().map(|s| bf16::from_le_bytes(*s).to_f32());
+                let out = out.as_chunks_mut::<GROUP>().0.iter_mut().zip(scales);
+                if self.dtype == Dtype::Int8 {
+                    for ((out, scale), codes) in out.zip(bytes.as_chunks().0) {
+                        widen_eight(codes, scale, out);
+                    }
+                } else {
+                    let words = bytes.as_chunks::<2>().0;
+                    for ((out, scale), words) in out.zip(words.as_chunks::<WORDS>().0) {
+                        widen_four(words, scale, out);
+                    }
+                }
+            }
         }
     }
 
@@ -219,6 +351,9 @@ impl StoredTensor {
     /// assert_eq!(StoredTensor::rounded(third, Dtype::BF16).to_vector("third")?, ndarray::array![0.333984375]);
     /// # Ok::<(), baichuan2::tensor::ShapeError>(())
     /// ```
+    ///
+    /// # Panics
+    /// Where `dtype` has groups, and the array is no matrix whose rows are a multiple of 32.
     pub fn rounded(array: ArrayD<f32>, dtype: Dtype) -> Self {
         let halves =
             |round: fn(f32) -> [u8; 2]| array.iter().flat_map(|&x| round(x)).collect::<Vec<u8>>();
@@ -226,11 +361,16 @@ impl StoredTensor {
             Dtype::F32 => return array.into(),
             Dtype::F16 => halves(|x| f16::from_f32(x).to_le_bytes()),
             Dtype::BF16 => halves(|x| bf16::from_f32(x).to_le_bytes()),
+            Dtype::Int8 | Dtype::Int4 => {
+                let matrix = array.view().into_dimensionality::<Ix2>();
+                return StoredTensor::quantized(matrix.expect("a matrix"), dtype);
+            }
         };
         StoredTensor {
             dtype,
             shape: array.shape().to_vec(),
             bytes: bytes.into(),
+            scales: Bytes::new(),
         }
     }
 }
@@ -244,6 +384,7 @@ impl From<ArrayD<f32>> for StoredTensor {
             dtype: Dtype::F32,
             shape,
             bytes,
+            scales: Bytes::new(),
         }
     }
 }
@@ -283,6 +424,14 @@ mod tests {
             .prop_map(|(x, w)| (x.mapv(|x| x as f32), w.mapv(|w| w as f32)))
     }
 
+    /// The same, each row repeated until it is whole groups long.
+    fn in_groups(m: Array2<f32>) -> Array2<f32> {
+        let width = m.ncols();
+        Array2::from_shape_fn((m.nrows(), width.next_multiple_of(GROUP)), |(i, j)| {
+            m[[i, j % width]]
+        })
+    }
+
     /// The same numbers, their bytes at an odd address.
     fn misaligned(tensor: &StoredTensor) -> StoredTensor {
         let mut bytes = vec![0_u8];
@@ -299,8 +448,12 @@ mod tests {
 
         /// Catches: a last tile or block cut short, a row taken twice; one format read as another; bytes that lie unaligned misread.
         #[test]
-        fn products_over_stored_weights_are_those_over_dense_ones((x, w) in product(), dtype in 0..3_usize) {
-            let dtype = [Dtype::F32, Dtype::F16, Dtype::BF16][dtype];
+        fn products_over_stored_weights_are_those_over_dense_ones((x, w) in product(), dtype in 0..5_usize) {
+            let dtype = [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::Int8, Dtype::Int4][dtype];
+            let (x, w) = match dtype.has_scales() {
+                true => (in_groups(x), in_groups(w)),
+                false => (x, w),
+            };
             let stored = StoredTensor::rounded(w.into_dyn(), dtype);
             let dense = stored.to_matrix("w").unwrap();
             let expected = x.mapv(f64::from).dot(&dense.t().mapv(f64::from));
@@ -329,6 +482,16 @@ mod tests {
             new(vec![3]).unwrap_err().to_string(),
             "a tensor of shape [3] in f32 takes 12 bytes, but 8 are stored"
         );
-        assert_eq!(new(vec![usize::MAX, 4]).unwrap_err().expected, usize::MAX);
+        let overflow = new(vec![usize::MAX, 4]).unwrap_err();
+        assert!(
+            matches!(
+                overflow,
+                StoredError::Bytes {
+                    expected: usize::MAX,
+                    ..
+                }
+            ),
+            "{overflow}"
+        );
     }
 }

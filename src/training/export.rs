@@ -5,7 +5,7 @@ use crate::{
     checkpoint::{ConfigFileError, GenerationConfig, SafetensorsError, config_json, write_stored},
     dtransformer::{Config, Position},
     generation::chat,
-    tensor::{Dtype, ShapeError, StoredError, StoredTensor, expect_shape},
+    tensor::{Dtype, ShapeError, StoredTensor, expect_shape},
     unembedding::norm_head_formal,
 };
 use ndarray::ArrayD;
@@ -46,9 +46,6 @@ pub enum ExportError {
     /// A tensor in another shape than the configuration asks for.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// A tensor with more or fewer bytes than its shape asks for.
-    #[error(transparent)]
-    Stored(#[from] StoredError),
 }
 
 /// How a model of ours is sampled where nobody says otherwise: greedily, with the chat tokens of Baichuan 2.
@@ -168,7 +165,7 @@ pub fn as_llama(
             for (third, rows) in [("q_proj", q), ("k_proj", kv), ("v_proj", kv)] {
                 let rows = from..from + rows;
                 from = rows.end;
-                tensors.push((format!("{module}{third}.weight"), cut(&tensor, rows)?));
+                tensors.push((format!("{module}{third}.weight"), tensor.rows(rows)));
             }
         } else if name == "lm_head.weight" && config.norm_head {
             let head = norm_head_formal(tensor.to_matrix(&name)?.view());
@@ -184,14 +181,6 @@ pub fn as_llama(
         ..config.clone()
     };
     Ok((llama, tensors))
-}
-
-/// Some rows of a matrix, sharing its bytes.
-fn cut(matrix: &StoredTensor, rows: std::ops::Range<usize>) -> Result<StoredTensor, StoredError> {
-    let columns: usize = matrix.shape().iter().skip(1).product();
-    let row = columns * matrix.dtype().size();
-    let bytes = matrix.bytes().slice(rows.start * row..rows.end * row);
-    StoredTensor::new(matrix.dtype(), vec![rows.len(), columns], bytes)
 }
 
 #[cfg(test)]
