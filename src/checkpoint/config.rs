@@ -16,6 +16,10 @@ use crate::dtransformer::{Config, ConfigError, Position};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
+/// What `quantization_config` in a `config.json` names where the weights are in groups ([`Dtype::Int8`](crate::tensor::Dtype::Int8),
+/// [`Dtype::Int4`](crate::tensor::Dtype::Int4)): of this project, so that no other reader takes them for its own.
+pub const QUANT_METHOD: &str = "baichuan2-groups";
+
 /// The vocabulary of both sizes of Baichuan 1, which no Baichuan 2 has.
 const BAICHUAN_1_VOCABULARY: usize = 64_000;
 
@@ -352,11 +356,14 @@ impl Common {
                 supported: "`silu`",
             });
         }
-        if self.quantization_config.is_some() {
+        // The tensors themselves say in which format they are.
+        if let Some(quantization) = &self.quantization_config
+            && quantization["quant_method"] != QUANT_METHOD
+        {
             return Err(ConfigFileError::Unsupported {
                 key: "quantization_config",
-                value: "given".into(),
-                supported: "weights in f32, f16 or bf16: fetch the model that was not quantized",
+                value: quantization["quant_method"].to_string(),
+                supported: "what `baichuan2 quantize` writes: fetch the model that was not quantized, and quantize that",
             });
         }
         Ok(())

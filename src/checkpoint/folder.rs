@@ -2,7 +2,8 @@
 
 use super::{
     Checkpoint, ConfigFileError, Error, Format, Gathered, GenerationConfig, NamedTensors, Problem,
-    config, read_config, read_generation_config, read_safetensors, read_torch, unique::UniqueMap,
+    config, read_config, read_generation_config, read_safetensors, read_torch,
+    safetensors::has_entry, unique::UniqueMap,
 };
 use bytes::Bytes;
 use indexmap::{IndexMap, IndexSet};
@@ -160,7 +161,7 @@ fn gather_shards(path: &Path, gathered: &mut Gathered) -> Result<Format, Error> 
         let (tensors, found) = read_tensors(&file)?;
         format.get_or_insert(found);
         let names: IndexSet<String> = names.into_iter().collect();
-        for name in names.iter().filter(|name| !tensors.contains_key(*name)) {
+        for name in names.iter().filter(|name| !has_entry(&tensors, name)) {
             gathered.problems.push(Problem::NotInShard {
                 name: name.clone(),
                 file: file.to_path_buf(),

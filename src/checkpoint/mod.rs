@@ -28,11 +28,15 @@ mod history;
 pub mod hub;
 mod pickle;
 mod safetensors;
+#[cfg(feature = "files")]
+mod shards;
+#[cfg(feature = "files")]
+mod synthetic;
 mod torch;
 mod unique;
 
 pub use config::{
-    ConfigFileError, Family, GenerationConfig, ModelConfig, config_json, read_config,
+    ConfigFileError, Family, GenerationConfig, ModelConfig, QUANT_METHOD, config_json, read_config,
     read_generation_config,
 };
 pub use error::{Error, Problem, Problems, UnsupportedDtype};
@@ -42,6 +46,10 @@ pub use pickle::PickleError;
 pub use safetensors::{SafetensorsError, read_safetensors};
 #[cfg(feature = "files")]
 pub use safetensors::{write_safetensors, write_stored};
+#[cfg(feature = "files")]
+pub use shards::{SHARD, ShardsError, write_shards};
+#[cfg(feature = "files")]
+pub use synthetic::synthetic;
 pub use torch::{TorchError, read_torch};
 
 use crate::{

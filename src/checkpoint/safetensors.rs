@@ -134,6 +134,16 @@ fn split(file: &Bytes) -> Result<(&[u8], Bytes), SafetensorsError> {
 /// What the name of a matrix in groups is followed by in that of its scales.
 const SCALE: &str = "_scale";
 
+/// Whether an entry of a file is among the tensors that were read of it: itself, or as the scales of another.
+#[cfg(feature = "files")]
+pub(super) fn has_entry(tensors: &NamedTensors, entry: &str) -> bool {
+    let matrix = entry
+        .strip_suffix(SCALE)
+        .and_then(|matrix| tensors.get(matrix));
+    let scaled = |tensor: &Result<StoredTensor, _>| matches!(tensor, Ok(tensor) if tensor.dtype().has_scales());
+    tensors.contains_key(entry) || matrix.is_some_and(scaled)
+}
+
 /// The format in groups and the shape of a matrix that is stored so.
 fn in_groups(info: &TensorInfo) -> Option<(Dtype, Vec<usize>)> {
     match (info.dtype, info.shape.as_slice()) {
@@ -289,6 +299,12 @@ impl safetensors::View for View {
     fn data_len(&self) -> usize {
         self.bytes.len()
     }
+}
+
+/// The names of the entries that a tensor is in a file.
+#[cfg(feature = "files")]
+pub(super) fn entries(name: &str, tensor: &StoredTensor) -> impl Iterator<Item = String> {
+    View::of(name.to_owned(), tensor).map(|(name, _)| name)
 }
 
 #[cfg(all(test, feature = "files"))]

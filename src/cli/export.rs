@@ -104,6 +104,15 @@ impl Export {
             // Before anything is folded in, so that it is not rounded twice.
             *tensor = rounded(tensor, self.dtype);
         }
+        if self.family.is_some()
+            && weights
+                .iter()
+                .any(|(_, tensor)| tensor.dtype().has_scales())
+        {
+            bail!(
+                "these weights are in groups, which other engines do not know; give --dtype bf16, or export the model that was quantized"
+            );
+        }
         if self.family.is_some() && (config.packed_qkv || config.norm_head) {
             (config, weights) = as_llama(&config, weights)?;
             files = as_files_of_a_llama(files, &config)?;
@@ -138,9 +147,22 @@ pub fn is_of_a_model(name: &str) -> bool {
         let module = name.strip_suffix(".py");
         module.is_some_and(|m| CODE.iter().any(|begin| m.starts_with(begin)))
     };
-    BESIDE_WEIGHTS.contains(&name)
-        || ["model.safetensors", "generation_utils.py", "quantizer.py"].contains(&name)
-        || is_code(name)
+    const MORE: [&str; 3] = [
+        "model.safetensors.index.json",
+        "generation_utils.py",
+        "quantizer.py",
+    ];
+    BESIDE_WEIGHTS.contains(&name) || is_of_weights(name) || MORE.contains(&name) || is_code(name)
+}
+
+/// Whether a file of this name holds weights: `model.safetensors`, or one of several, `model-00001-of-00008.safetensors`.
+pub fn is_of_weights(name: &str) -> bool {
+    let number = |s: &str| s.len() == 5 && s.bytes().all(|b| b.is_ascii_digit());
+    let shard = name
+        .strip_prefix("model-")
+        .and_then(|name| name.strip_suffix(".safetensors"));
+    let shard = shard.and_then(|name| name.split_once("-of-"));
+    name == "model.safetensors" || shard.is_some_and(|(i, n)| number(i) && number(n))
 }
 
 /// A model must not be written over the files that it is read from.
@@ -168,6 +190,7 @@ pub fn name_the_format(
         let mut config: serde_json::Map<String, serde_json::Value> =
             serde_json::from_slice(text).with_context(|| file.clone())?;
         config.remove("dtype");
+        config.remove("quantization_config");
         config.insert("torch_dtype".into(), name.into());
         *json = serde_json::to_vec_pretty(&config)?;
     }

@@ -1,6 +1,7 @@
 //! The command: one file for each sub-command.
 
 mod attention;
+mod bench;
 mod chat;
 mod checkpoints;
 mod corpus;
@@ -17,7 +18,9 @@ mod position_picture;
 mod probe_heads;
 mod probe_skills;
 mod prompt;
+mod quantize;
 mod stream;
+mod synth;
 mod tokenize;
 mod trace;
 mod train;
@@ -40,6 +43,16 @@ use std::{
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Threads to compute with; as many as there are processors where it is not given.
+    #[arg(long, global = true, value_name = "N", env = "BAICHUAN2_THREADS", value_parser = threads)]
+    threads: Option<usize>,
+}
+
+fn threads(value: &str) -> Result<usize, String> {
+    match value.parse() {
+        Ok(threads @ 1..=1024) => Ok(threads),
+        _ => Err("give a number from 1 to 1024".into()),
+    }
 }
 
 #[derive(Subcommand)]
@@ -56,6 +69,9 @@ enum Command {
     Export(export::Export),
     Verify(verify::Verify),
     Inspect(inspect::Inspect),
+    Bench(bench::Bench),
+    Quantize(quantize::Quantize),
+    Synth(synth::Synth),
     Fetch(fetch::Fetch),
     Corpus(corpus::CorpusArgs),
     ProbeSkills(probe_skills::ProbeSkills),
@@ -65,7 +81,11 @@ enum Command {
 
 /// Runs the command of this process: 0 when it did its work, 1 with the reasons on standard error when not, 2 for a wrong usage.
 pub fn run() -> ExitCode {
-    let result = match Cli::parse().command {
+    let Cli { command, threads } = Cli::parse();
+    // Before anything computes: the first product would start the threads itself. The processors are known then, so that this cannot fail.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
+    pool.build_global().expect("threads are started once");
+    let result = match command {
         Command::Generate(command) => command.run(),
         Command::Chat(command) => command.run(),
         Command::Attention(command) => command.run(),
@@ -78,6 +98,9 @@ pub fn run() -> ExitCode {
         Command::Export(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Bench(command) => command.run(),
+        Command::Quantize(command) => command.run(),
+        Command::Synth(command) => command.run(),
         Command::Fetch(command) => command.run(),
         Command::Corpus(command) => command.run(),
         Command::ProbeSkills(command) => command.run(),

@@ -1,6 +1,6 @@
 //! What several commands take: a model, and how to sample.
 
-use super::export::is_of_a_model;
+use super::export::{is_of_a_model, is_of_weights};
 use anyhow::{Context, bail};
 use baichuan2::{
     bpe::Tokenizer,
@@ -103,7 +103,8 @@ impl Model {
                 .map(|(name, bytes)| (name.to_owned(), bytes.to_vec()))
                 .into());
         }
-        let is_one = |name: &str| is_of_a_model(name) && name != "model.safetensors";
+        let of_weights = |name: &str| is_of_weights(name) || name == "model.safetensors.index.json";
+        let is_one = |name: &str| is_of_a_model(name) && !of_weights(name);
         let in_folder = || format!("{}: cannot be read", self.folder.display());
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&self.folder).with_context(in_folder)? {

@@ -8,6 +8,7 @@
 pub mod blas;
 mod exp;
 mod linear;
+pub mod machine;
 mod one_row;
 mod principal_components;
 mod quantized;

@@ -13,9 +13,9 @@
 //! * Shipped: `quantizer.py` puts the five linear maps of each layer into 8 or 4 bits and leaves the embedding, the norms and the head as they are. Its formats are those of
 //!   a library that needs a graphics card; these here are our own.
 
-use super::{Dtype, StoredTensor};
+use super::{Dtype, StoredTensor, threads};
 use half::bf16;
-use ndarray::ArrayView2;
+use ndarray::{ArrayView2, Axis};
 
 /// Weights that share a scale.
 pub const GROUP: usize = 32;
@@ -31,24 +31,31 @@ impl StoredTensor {
     pub(super) fn quantized(matrix: ArrayView2<f32>, dtype: Dtype) -> Self {
         let (rows, width) = matrix.dim();
         assert!(width.is_multiple_of(GROUP), "rows of whole groups");
-        let mut numbers = Vec::new();
-        let mut scales: Vec<u8> = Vec::new();
-        for row in matrix.rows() {
-            let row = row.as_standard_layout();
-            let row = row.as_slice().expect("standard layout");
-            for group in row.as_chunks::<GROUP>().0 {
-                let scale = match dtype {
-                    Dtype::Int8 => eight_bits(group, &mut numbers),
-                    Dtype::Int4 => four_bits(group, &mut numbers),
-                    other => panic!("{other} has no groups"),
-                };
-                scales.extend(scale.to_le_bytes());
+        let parts = threads::map(matrix.axis_chunks_iter(Axis(0), ROWS), |rows| {
+            let (mut numbers, mut scales) = (Vec::new(), Vec::new());
+            for row in rows.rows() {
+                let row = row.as_standard_layout();
+                let row = row.as_slice().expect("standard layout");
+                for group in row.as_chunks::<GROUP>().0 {
+                    let scale = match dtype {
+                        Dtype::Int8 => eight_bits(group, &mut numbers),
+                        Dtype::Int4 => four_bits(group, &mut numbers),
+                        other => panic!("{other} has no groups"),
+                    };
+                    scales.extend(scale.to_le_bytes());
+                }
             }
-        }
+            (numbers, scales)
+        });
+        let (numbers, scales): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let (numbers, scales) = (numbers.concat(), scales.concat());
         StoredTensor::with_scales(dtype, vec![rows, width], numbers.into(), scales.into())
             .expect("as many numbers and scales as the shape asks for")
     }
 }
+
+/// Rows that a thread rounds at a time.
+const ROWS: usize = 64;
 
 /// The largest weight becomes ±127, or what a scale of eight significant bits leaves of it.
 fn eight_bits(group: &[f32; GROUP], numbers: &mut Vec<u8>) -> bf16 {
