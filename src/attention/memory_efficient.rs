@@ -12,8 +12,10 @@
 //! * Shipped: `xops.memory_efficient_attention` in training and in the 7B; the ALiBi bias is folded into each block and never made whole.
 
 use super::{Bias, Visibility, single_head::scale};
+use crate::tensor::{exp_in_place, largest};
 use ndarray::{
-    Array1, Array2, ArrayView2, ArrayViewMut2, Axis, NdFloat, linalg::general_mat_mul, s,
+    Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, NdFloat, linalg::general_mat_mul,
+    s,
 };
 
 /// Queries in a block.
@@ -63,19 +65,22 @@ impl<A: NdFloat> Running<A> {
     }
 
     /// Meets one block of keys: their `scores: [queries, block]`, biased and masked, and their `values: [block, d_v]`.
-    pub fn meet(&mut self, mut scores: Array2<A>, values: ArrayView2<A>) {
+    pub fn meet(&mut self, scores: Array2<A>, values: ArrayView2<A>) {
+        let mut scores = in_rows(scores);
         for (i, mut scores) in scores.rows_mut().into_iter().enumerate() {
-            let max = scores.fold(self.max[i], |max, &s| max.max(s));
+            let scores = scores.as_slice_mut().expect("in rows");
+            let max = self.max[i].max(largest(scores));
             if max == A::neg_infinity() {
                 // Nothing seen yet, and −∞ − (−∞) is not a number; NaN, which the maximum passes over, must stay to be seen.
                 let broken = scores.iter().any(|s| s.is_nan());
                 scores.fill(if broken { A::nan() } else { A::zero() });
                 continue;
             }
-            scores.mapv_inplace(|s| (s - max).exp());
+            scores.iter_mut().for_each(|s| *s -= max);
+            exp_in_place(scores);
             let fade = fade(self.max[i], max);
             self.max[i] = max;
-            self.sum[i] = self.sum[i] * fade + scores.sum();
+            self.sum[i] = self.sum[i] * fade + ArrayView1::from(&*scores).sum();
             if fade != A::one() {
                 self.weighted.row_mut(i).mapv_inplace(|o| o * fade);
             }
@@ -158,6 +163,14 @@ pub(super) fn block_scores<A: NdFloat>(
         bias.score(first[0] + i, first[1], scale, products);
     }
     scores
+}
+
+/// The same numbers, each row without gaps: what a product gives, unless both its sides are columns.
+fn in_rows<A: NdFloat>(m: Array2<A>) -> Array2<A> {
+    match m.is_standard_layout() {
+        true => m,
+        false => m.as_standard_layout().into_owned(),
+    }
 }
 
 /// $Q K^\top$, for one query as a product of matrix and vector: with two matrices BLAS would first pack all the keys.

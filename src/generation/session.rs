@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use thiserror::Error;
 
 /// Tokens of a prompt read at a time: enough for the products to be worth it, few enough that progress shows and cancelling is quick.
-const CHUNK: usize = 256;
+const CHUNK: usize = 512;
 
 /// How a text is continued.
 #[derive(Clone, Debug, PartialEq)]

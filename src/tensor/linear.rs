@@ -1,8 +1,8 @@
 //! Linear maps $Y = X W^\top$, over dense matrices and over stored weights.
 
-use super::{StoredTensor, one_row::Vector, threads};
+use super::{StoredTensor, machine, one_row::Vector, threads};
 use ndarray::{
-    Array1, Array2, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, CowArray, Ix2, NdFloat,
+    Array1, Array2, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, NdFloat,
     linalg::general_mat_mul,
 };
 
@@ -57,11 +57,14 @@ impl<A: NdFloat> LinearMap<A> for Array2<A> {
     }
 }
 
-/// Rows of $W$ that a thread takes at a time for one token.
+/// Tokens up to which reading the weights takes longer than multiplying them.
+const FEW: usize = 4;
+
+/// Rows of $W$ that a thread takes at a time for few tokens.
 const ROWS: usize = 64;
 
-/// Rows of $W$ in a tile: small enough that the widened tile of a wide matrix stays in a cache, large enough for BLAS.
-const TILE: usize = 128;
+/// Rows and columns of $W$ in a tile: its numbers, widened, stay in a cache of a megabyte, and BLAS finds enough of them to work at its full rate.
+const TILE: usize = 512;
 
 impl LinearMap<f32> for StoredTensor {
     fn out_in(&self) -> [usize; 2] {
@@ -75,17 +78,24 @@ impl LinearMap<f32> for StoredTensor {
         let [out, width] = self.out_in();
         assert_eq!(x.ncols(), width, "x: [tokens, in] for a map of [out, in]");
         let mut y = Array2::zeros((x.nrows(), out));
-        if x.nrows() == 1 {
-            let x = x.row(0);
+        if x.nrows() <= FEW {
             let x = x.as_standard_layout();
-            let x = Vector::new(x.as_slice().expect("standard layout"), self.dtype());
-            threads::for_each_chunk(y.row_mut(0), Axis(0), ROWS, |first, mut y| {
-                for (i, y) in y.iter_mut().enumerate() {
-                    *y = self.row_dot(first + i, &x);
+            let x: Vec<Vector> = x
+                .rows()
+                .into_iter()
+                .map(|x| Vector::new(x.to_slice().expect("standard layout"), self.dtype()))
+                .collect();
+            threads::for_each_chunk(y.view_mut(), Axis(1), ROWS, |first, mut y| {
+                // Each row of W is met by all tokens while it is in the nearest cache.
+                for (i, mut y) in y.columns_mut().into_iter().enumerate() {
+                    for (y, x) in y.iter_mut().zip(&x) {
+                        *y = self.row_dot(first + i, x);
+                    }
                 }
             });
         } else {
-            threads::for_each_chunk(y.view_mut(), Axis(1), TILE, |first, y| {
+            let rows = out.div_ceil(machine::threads()).next_multiple_of(16);
+            threads::for_each_chunk(y.view_mut(), Axis(1), rows.min(TILE), |first, y| {
                 self.many_rows(first, x, y);
             });
         }
@@ -95,16 +105,21 @@ impl LinearMap<f32> for StoredTensor {
     fn copy_row(&self, i: usize, mut out: ArrayViewMut1<f32>) {
         match out.as_slice_mut() {
             Some(out) => self.widen_rows(i, out),
-            None => out.assign(&self.tile(i, 1).row(0)),
+            None => {
+                let mut row = Array1::zeros(out.len());
+                self.copy_row(i, row.view_mut());
+                out.assign(&row);
+            }
         }
     }
 
     fn row_norms(&self) -> Array1<f32> {
         let [out, _] = self.out_in();
         let mut norms = Array1::zeros(out);
-        threads::for_each_chunk(norms.view_mut(), Axis(0), TILE, |first, mut norms| {
-            let tile = self.tile(first, norms.len());
-            for (norm, row) in norms.iter_mut().zip(tile.rows()) {
+        threads::for_each_chunk(norms.view_mut(), Axis(0), ROWS, |first, mut norms| {
+            let mut row = Array1::zeros(self.row_len());
+            for (i, norm) in norms.iter_mut().enumerate() {
+                self.copy_row(first + i, row.view_mut());
                 *norm = row.dot(&row).sqrt();
             }
         });
@@ -113,28 +128,24 @@ impl LinearMap<f32> for StoredTensor {
 }
 
 impl StoredTensor {
-    /// Rows `first..first + rows` in f32: as they lie in memory where they are f32, widened otherwise.
-    fn tile(&self, first: usize, rows: usize) -> CowArray<'_, f32, Ix2> {
-        let width = self.row_len();
-        let elements = first * width..(first + rows) * width;
-        let fits = "as many elements as rows × columns";
-        match self.as_f32() {
-            Some(all) => {
-                let tile = ArrayView2::from_shape((rows, width), &all[elements]);
-                tile.expect(fits).into()
-            }
-            None => {
-                let mut widened = vec![0.0; elements.len()];
-                self.widen_rows(first, &mut widened);
-                let tile = Array2::from_shape_vec((rows, width), widened);
-                tile.expect(fits).into()
-            }
-        }
-    }
-
-    /// Some columns of $X W^\top$ for many tokens, bound by arithmetic.
+    /// Some columns of $X W^\top$ for many tokens, bound by arithmetic: $\sum_k X_{\cdot k} W_{\cdot k}^\top$ over tiles that are widened once each.
     fn many_rows(&self, first: usize, x: ArrayView2<f32>, mut y: ArrayViewMut2<f32>) {
-        let tile = self.tile(first, y.ncols());
-        general_mat_mul(1.0, &x, &tile.t(), 0.0, &mut y);
+        let (rows, width) = (y.ncols(), self.row_len());
+        let fits = "as many elements as rows × columns";
+        if let Some(all) = self.as_f32() {
+            let rows = ArrayView2::from_shape((rows, width), &all[first * width..][..rows * width]);
+            general_mat_mul(1.0, &x, &rows.expect(fits).t(), 0.0, &mut y);
+            return;
+        }
+        let mut widened = vec![0.0; rows * width.min(TILE)];
+        for (block, x) in x.axis_chunks_iter(Axis(1), TILE).enumerate() {
+            let (column, columns) = (block * TILE, x.ncols());
+            let tile = &mut widened[..rows * columns];
+            for (i, row) in tile.chunks_exact_mut(columns).enumerate() {
+                self.widen((first + i) * width + column, row);
+            }
+            let tile = ArrayView2::from_shape((rows, columns), tile).expect(fits);
+            general_mat_mul(1.0, &x, &tile.t(), 1.0, &mut y);
+        }
     }
 }

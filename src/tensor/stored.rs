@@ -3,10 +3,11 @@
 
 use super::{
     ShapeError, expect_shape,
-    quantized::{GROUP, WORDS, widen_eight, widen_four},
+    quantized::{GROUP, widen_eight, widen_four},
 };
 use bytes::Bytes;
 use half::{bf16, f16, slice::HalfFloatSliceExt};
+use multiversion::multiversion;
 use ndarray::{Array1, Array2, ArrayD, Ix2, IxDyn};
 use std::{fmt, ops::Range};
 use thiserror::Error;
@@ -252,23 +253,20 @@ impl StoredTensor {
     /// # Panics
     /// Where `out` reaches past the last row.
     pub fn widen_rows(&self, first: usize, out: &mut [f32]) {
-        let width = self.row_len();
-        if width == 0 {
-            return;
-        }
-        let [window, groups] = self.window(first..first + out.len() / width);
-        let bytes = &self.bytes[window];
+        self.widen(first * self.row_len(), out);
+    }
+
+    /// Widens elements from `first` on, in row-major order, into `out`, as many as it holds; whole groups, where the format has them.
+    ///
+    /// # Panics
+    /// Where `out` reaches past the last element.
+    pub(super) fn widen(&self, first: usize, out: &mut [f32]) {
+        let elements = first..first + out.len();
+        let at = |i: usize| i * self.dtype.bits() / 8;
+        let bytes = &self.bytes[at(elements.start)..at(elements.end)];
         match self.dtype {
-            Dtype::F32 => {
-                for (out, b) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
-                    *out = f32::from_le_bytes(*b);
-                }
-            }
-            Dtype::BF16 => {
-                for (out, b) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
-                    *out = f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
-                }
-            }
+            Dtype::F32 => bytemuck::cast_slice_mut(out).copy_from_slice(bytes),
+            Dtype::BF16 => widen_bf16(bytes.as_chunks().0, out),
             Dtype::F16 => match bytemuck::try_cast_slice::<u8, f16>(bytes) {
                 Ok(halves) => {
                     halves.convert_to_f32_slice(out);
@@ -280,18 +278,13 @@ impl StoredTensor {
                 }
             },
             Dtype::Int8 | Dtype::Int4 => {
-                let scales = self.scales[groups].as_chunks::<2>().0;
-                let scales = scales.iter().map(|s| bf16::from_le_bytes(*s).to_f32());
-                let out = out.as_chunks_mut::<GROUP>().0.iter_mut().zip(scales);
-                if self.dtype == Dtype::Int8 {
-                    for ((out, scale), codes) in out.zip(bytes.as_chunks().0) {
-                        widen_eight(codes, scale, out);
-                    }
-                } else {
-                    let words = bytes.as_chunks::<2>().0;
-                    for ((out, scale), words) in out.zip(words.as_chunks::<WORDS>().0) {
-                        widen_four(words, scale, out);
-                    }
+                debug_assert!(first.is_multiple_of(GROUP) && out.len().is_multiple_of(GROUP));
+                let groups = 2 * (elements.start / GROUP)..2 * (elements.end / GROUP);
+                let scales = self.scales[groups].as_chunks().0;
+                let out = out.as_chunks_mut().0;
+                match self.dtype {
+                    Dtype::Int8 => widen_eight(bytes.as_chunks().0, scales, out),
+                    _ => widen_four(bytes.as_chunks().0.as_chunks().0, scales, out),
                 }
             }
         }
@@ -339,6 +332,13 @@ impl StoredTensor {
             self.widen_rows(0, out);
         }
         Ok(matrix)
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+fn widen_bf16(bytes: &[[u8; 2]], out: &mut [f32]) {
+    for (out, b) in out.iter_mut().zip(bytes) {
+        *out = f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
     }
 }
 

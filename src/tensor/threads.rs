@@ -11,11 +11,15 @@ pub(crate) fn for_each_chunk<A: Send + Sync, D: Dimension>(
     chunk: usize,
     work: impl Fn(usize, ArrayViewMut<A, D>) + Send + Sync,
 ) {
+    #[cfg(feature = "parallel")]
+    super::blas::use_calling_thread_only();
+    if out.len_of(axis) <= chunk {
+        return work(0, out); // what one thread does need not be handed to another
+    }
     let chunks = out.axis_chunks_iter_mut(axis, chunk);
     #[cfg(feature = "parallel")]
     {
         use ndarray::parallel::prelude::*;
-        super::blas::use_calling_thread_only();
         chunks
             .into_par_iter()
             .enumerate()
