@@ -11,7 +11,8 @@
 //! The page computes a mean μ and a variance σ² (steps 1 and 2) that no later step uses, leaves out ε, and adds an offset β that
 //! no checkpoint carries. Without ε a row of zeros becomes NaN: the test `a_row_of_zeros_stays_zero` shows it.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, NdFloat, Zip};
+use crate::tensor::threads;
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, NdFloat, Zip};
 
 /// The page's algorithm for one token, sharing no code with [`RmsNorm`], so that it can be its oracle.
 ///
@@ -59,12 +60,15 @@ impl<A: NdFloat> RmsNorm<A> {
     /// Where `x` has another width than γ.
     pub fn forward(&self, x: ArrayView2<A>) -> Array2<A> {
         let mut y = x.to_owned();
-        for mut token in y.rows_mut() {
-            let rms = self.rms(token.view());
-            Zip::from(&mut token)
-                .and(&self.gamma)
-                .for_each(|y, &gamma| *y = *y / rms * gamma);
-        }
+        let rows = threads::share(x.nrows(), 4 * size_of::<A>() * x.ncols());
+        threads::for_each_chunk(y.view_mut(), Axis(0), rows, |_, mut y| {
+            for mut token in y.rows_mut() {
+                let rms = self.rms(token.view());
+                Zip::from(&mut token)
+                    .and(&self.gamma)
+                    .for_each(|y, &gamma| *y = *y / rms * gamma);
+            }
+        });
         y
     }
 
@@ -82,7 +86,7 @@ fn mean_square<A: NdFloat>(x: ArrayView1<A>) -> A {
 mod tests {
     use super::*;
     use crate::testing::sequence;
-    use ndarray::{Axis, array};
+    use ndarray::array;
     use proptest::prelude::*;
 
     proptest! {

@@ -88,12 +88,12 @@ impl<M> SwiGlu<M> {
     }
 }
 
-/// Rows that a thread takes at a time.
-const ROWS: usize = 16;
-
 /// $g \leftarrow \mathrm{SiLU}(g) \cdot u$, element by element: $g \, u / (1 + e^{-g})$.
 fn silu_times<A: NdFloat>(gated: &mut Array2<A>, up: ArrayView2<A>) {
-    threads::for_each_chunk(gated.view_mut(), Axis(0), ROWS, |first, mut gated| {
+    // An exponential takes the time of reading some thirty bytes.
+    let (tokens, width) = gated.dim();
+    let rows = threads::share(tokens, 32 * width);
+    threads::for_each_chunk(gated.view_mut(), Axis(0), rows, |first, mut gated| {
         let mut e = vec![A::zero(); gated.ncols()];
         for (mut gated, up) in gated
             .rows_mut()

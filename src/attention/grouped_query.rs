@@ -14,7 +14,7 @@
 //!   Repeating copies; the shipped form here lets head $h$ read the keys of group $g(h)$ where they lie.
 //! * Step 9 adds a mask of 0 and 1 to the scores, which hides nothing. What is hidden must get −∞: the test `the_printed_mask_is_added_and_hides_nothing`.
 
-use super::{Bias, LayerCache, Visibility, attend, attend_in_blocks};
+use super::{Bias, LayerCache, Visibility, attend, attend_in_blocks, memory_efficient::QUERIES};
 use crate::{
     probe::{LayerProbe, LayerSite},
     rope::Rotation,
@@ -264,17 +264,27 @@ impl<M> GroupedQueryAttention<M> {
             probe.see(LayerSite::AttnProbs, weights.view());
         } else {
             let (cache, head_dim) = (&*cache, self.head_dim);
-            threads::for_each_chunk(concat.view_mut(), Axis(1), head_dim, |column, out| {
-                let head = column / head_dim;
-                let (keys, values) = (cache.keys(head / group), cache.values(head / group));
-                attend_in_blocks(
-                    q.index_axis(Axis(0), head),
-                    keys,
-                    values,
-                    &bias(head),
-                    BLOCK,
-                    out,
-                );
+            // The keys and values that a head meets, once for each block of queries.
+            let met = 2 * size_of::<A>() * head_dim * cache.len() * tokens.div_ceil(QUERIES);
+            let heads = threads::share(self.heads, met);
+            let tile = [QUERIES, heads.min(self.heads) * head_dim];
+            threads::for_each_tile(concat.view_mut(), tile, |[row, column], mut out| {
+                let queries = row..row + out.nrows();
+                for (i, out) in out.axis_chunks_iter_mut(Axis(1), head_dim).enumerate() {
+                    let head = column / head_dim + i;
+                    let bias = Bias {
+                        visibility: Visibility::Causal { first: first + row },
+                        ..bias(head)
+                    };
+                    attend_in_blocks(
+                        q.slice(s![head, queries.clone(), ..]),
+                        cache.keys(head / group),
+                        cache.values(head / group),
+                        &bias,
+                        BLOCK,
+                        out,
+                    );
+                }
             });
         }
         probe.pass_on(LayerSite::AttnConcat, &mut concat);

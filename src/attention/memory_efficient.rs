@@ -19,7 +19,7 @@ use ndarray::{
 };
 
 /// Queries in a block.
-const QUERIES: usize = 64;
+pub(super) const QUERIES: usize = 64;
 
 /// What a block of queries knows after the keys it has met: the streaming softmax.
 ///

@@ -32,7 +32,7 @@ use crate::{
     probe::{AnyProbe, LayerProbe, Probe, Site, pass_on},
     rms_norm::RmsNorm,
     rope::Rotation,
-    tensor::{LinearMap, StoredTensor, expect_shape, softmax},
+    tensor::{LinearMap, StoredTensor, expect_shape, softmax, threads},
     unembedding::Unembedding,
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis, NdFloat, s};
@@ -181,7 +181,7 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
         &self,
         ids: &[u32],
         cache: &mut KeyValueCache<A>,
-        mut probe: Option<&mut dyn Probe<A>>,
+        probe: Option<&mut dyn Probe<A>>,
         first_logits: usize,
     ) -> Result<Array2<A>, Error> {
         assert_eq!(
@@ -191,7 +191,10 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
         );
         self.check(ids, cache)?;
         let held = cache.len();
-        let logits = self.logits(ids, cache, &mut probe, first_logits);
+        let logits = match probe {
+            None => threads::inside(|| self.logits(ids, cache, &mut None, first_logits)),
+            watched => self.logits(ids, cache, &mut { watched }, first_logits),
+        };
         if logits.is_err() {
             cache.truncate(held);
         }

@@ -1,6 +1,6 @@
 //! Linear maps $Y = X W^\top$, over dense matrices and over stored weights.
 
-use super::{StoredTensor, machine, one_row::Vector, threads};
+use super::{GROUP, StoredTensor, machine, one_row::Vector, threads};
 use ndarray::{
     Array1, Array2, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, NdFloat,
     linalg::general_mat_mul,
@@ -16,7 +16,7 @@ use ndarray::{
 /// let w = array![[1.0, 0.0, 2.0]]; // one output of three inputs
 /// assert_eq!(w.apply(array![[1.0, 5.0, 1.0], [0.0, 5.0, 0.0]].view()), array![[3.0], [0.0]]);
 /// ```
-pub trait LinearMap<A> {
+pub trait LinearMap<A>: Sync {
     /// `[out, in]`.
     fn out_in(&self) -> [usize; 2];
 
@@ -60,9 +60,6 @@ impl<A: NdFloat> LinearMap<A> for Array2<A> {
 /// Tokens up to which reading the weights takes longer than multiplying them.
 const FEW: usize = 4;
 
-/// Rows of $W$ that a thread takes at a time for few tokens.
-const ROWS: usize = 64;
-
 /// Rows and columns of $W$ in a tile: its numbers, widened, stay in a cache of a megabyte, and BLAS finds enough of them to work at its full rate.
 const TILE: usize = 512;
 
@@ -85,17 +82,17 @@ impl LinearMap<f32> for StoredTensor {
                 .into_iter()
                 .map(|x| Vector::new(x.to_slice().expect("standard layout"), self.dtype()))
                 .collect();
-            threads::for_each_chunk(y.view_mut(), Axis(1), ROWS, |first, mut y| {
-                // Each row of W is met by all tokens while it is in the nearest cache.
-                for (i, mut y) in y.columns_mut().into_iter().enumerate() {
-                    for (y, x) in y.iter_mut().zip(&x) {
-                        *y = self.row_dot(first + i, x);
-                    }
+            let rows = threads::share(out, self.byte_len() / out.max(1));
+            threads::for_each_chunk(y.view_mut(), Axis(1), rows, |first, mut y| {
+                // What the first token read from memory the others find in a cache.
+                for (y, x) in y.rows_mut().into_iter().zip(&x) {
+                    self.row_dots(first, x, y.into_slice().expect("a row without gaps"));
                 }
             });
         } else {
-            let rows = out.div_ceil(machine::threads()).next_multiple_of(16);
-            threads::for_each_chunk(y.view_mut(), Axis(1), rows.min(TILE), |first, y| {
+            let each = out.div_ceil(machine::threads());
+            let rows = even(each, TILE).next_multiple_of(16);
+            threads::for_each_chunk(y.view_mut(), Axis(1), rows, |first, y| {
                 self.many_rows(first, x, y);
             });
         }
@@ -116,7 +113,8 @@ impl LinearMap<f32> for StoredTensor {
     fn row_norms(&self) -> Array1<f32> {
         let [out, _] = self.out_in();
         let mut norms = Array1::zeros(out);
-        threads::for_each_chunk(norms.view_mut(), Axis(0), ROWS, |first, mut norms| {
+        let rows = threads::share(out, self.byte_len() / out.max(1));
+        threads::for_each_chunk(norms.view_mut(), Axis(0), rows, |first, mut norms| {
             let mut row = Array1::zeros(self.row_len());
             for (i, norm) in norms.iter_mut().enumerate() {
                 self.copy_row(first + i, row.view_mut());
@@ -125,6 +123,11 @@ impl LinearMap<f32> for StoredTensor {
         });
         norms
     }
+}
+
+/// The length of parts of `whole` that are no longer than `most`, and all the same but the last.
+fn even(whole: usize, most: usize) -> usize {
+    whole.div_ceil(whole.div_ceil(most).max(1)).max(1)
 }
 
 impl StoredTensor {
@@ -137,9 +140,10 @@ impl StoredTensor {
             general_mat_mul(1.0, &x, &rows.expect(fits).t(), 0.0, &mut y);
             return;
         }
-        let mut widened = vec![0.0; rows * width.min(TILE)];
-        for (block, x) in x.axis_chunks_iter(Axis(1), TILE).enumerate() {
-            let (column, columns) = (block * TILE, x.ncols());
+        let columns = even(width, TILE * TILE / rows).next_multiple_of(GROUP);
+        let mut widened = vec![0.0; rows * columns.min(width)];
+        for (block, x) in x.axis_chunks_iter(Axis(1), columns).enumerate() {
+            let (column, columns) = (block * columns, x.ncols());
             let tile = &mut widened[..rows * columns];
             for (i, row) in tile.chunks_exact_mut(columns).enumerate() {
                 self.widen((first + i) * width + column, row);

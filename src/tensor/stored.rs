@@ -242,9 +242,9 @@ impl StoredTensor {
         }
     }
 
-    /// The bytes and the scales of row `i`.
-    pub(super) fn row_bytes(&self, i: usize) -> (&[u8], &[[u8; 2]]) {
-        let [bytes, scales] = self.window(i..i + 1);
+    /// The bytes and the scales of some rows.
+    pub(super) fn rows_bytes(&self, rows: Range<usize>) -> (&[u8], &[[u8; 2]]) {
+        let [bytes, scales] = self.window(rows);
         (&self.bytes[bytes], self.scales[scales].as_chunks().0)
     }
 
