@@ -17,7 +17,7 @@ use crate::{
     probe::{LayerProbe, LayerSite},
     tensor::{LinearMap, exp_in_place, threads},
 };
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, NdFloat};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, NdFloat, Zip};
 
 /// The parameters of the page's SwiGLU.
 #[derive(Clone, Debug)]
@@ -102,9 +102,10 @@ fn silu_times<A: NdFloat>(gated: &mut Array2<A>, up: ArrayView2<A>) {
         {
             e.iter_mut().zip(&gated).for_each(|(e, &g)| *e = -g);
             exp_in_place(&mut e);
-            for ((g, &u), &e) in gated.iter_mut().zip(&up).zip(&e) {
-                *g = *g / (A::one() + e) * u;
-            }
+            Zip::from(&mut gated)
+                .and(&up)
+                .and(&e)
+                .for_each(|g, &u, &e| *g = *g / (A::one() + e) * u);
         }
     });
 }

@@ -129,26 +129,19 @@ fn linear_maps_call_it_for_all_of_their_work() {
     assert_eq!((calls, work), (1, all), "a dense matrix");
     let bytes: Vec<u8> = w.iter().flat_map(|x| x.to_le_bytes()).collect();
     let stored = StoredTensor::new(Dtype::F32, vec![OUT, IN], bytes.into()).unwrap();
-    let (y, calls, work) = counted(|| stored.apply(x.view()));
+    // In how many tiles depends on the threads.
+    let (y, _, work) = counted(|| stored.apply(x.view()));
     assert!(close(&y, &expected));
-    assert_eq!(
-        (calls, work),
-        (OUT.div_ceil(128), all),
-        "stored f32, tile by tile"
-    );
+    assert_eq!(work, all, "stored f32, tile by tile");
     let bytes: Vec<u8> = w
         .iter()
         .flat_map(|x| half::bf16::from_f32(*x).to_le_bytes())
         .collect();
     let stored = StoredTensor::new(Dtype::BF16, vec![OUT, IN], bytes.into()).unwrap();
     let rounded = w.mapv(|x| half::bf16::from_f32(x).to_f32());
-    let (y, calls, work) = counted(|| stored.apply(x.view()));
+    let (y, _, work) = counted(|| stored.apply(x.view()));
     assert!(close(&y, &by_hand(x.view(), rounded.view())));
-    assert_eq!(
-        (calls, work),
-        (OUT.div_ceil(128), all),
-        "stored bf16, widened tile by tile"
-    );
+    assert_eq!(work, all, "stored bf16, widened tile by tile");
 }
 
 /// Catches: heads that are strided views which ndarray multiplies by itself.

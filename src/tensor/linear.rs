@@ -63,6 +63,12 @@ const FEW: usize = 4;
 /// Rows and columns of $W$ in a tile: its numbers, widened, stay in a cache of a megabyte, and BLAS finds enough of them to work at its full rate.
 const TILE: usize = 512;
 
+/// Lengths below which a BLAS takes a product for small.
+const SMALL: usize = 256;
+
+/// Rows that are transposed at a time.
+const LANES: usize = 16;
+
 impl LinearMap<f32> for StoredTensor {
     fn out_in(&self) -> [usize; 2] {
         match *self.shape() {
@@ -134,22 +140,42 @@ impl StoredTensor {
     /// Some columns of $X W^\top$ for many tokens, bound by arithmetic: $\sum_k X_{\cdot k} W_{\cdot k}^\top$ over tiles that are widened once each.
     fn many_rows(&self, first: usize, x: ArrayView2<f32>, mut y: ArrayViewMut2<f32>) {
         let (rows, width) = (y.ncols(), self.row_len());
+        let columns = even(width, TILE * TILE / rows).next_multiple_of(GROUP);
+        // A BLAS packs what it multiplies, transposed or not, unless it is small: then rows by columns are quicker.
+        let transposed = x.nrows().min(rows).min(columns) < SMALL;
         let fits = "as many elements as rows × columns";
-        if let Some(all) = self.as_f32() {
+        if let (Some(all), false) = (self.as_f32(), transposed) {
             let rows = ArrayView2::from_shape((rows, width), &all[first * width..][..rows * width]);
             general_mat_mul(1.0, &x, &rows.expect(fits).t(), 0.0, &mut y);
             return;
         }
-        let columns = even(width, TILE * TILE / rows).next_multiple_of(GROUP);
         let mut widened = vec![0.0; rows * columns.min(width)];
+        let mut few = vec![0.0; if transposed { LANES * columns } else { 0 }];
         for (block, x) in x.axis_chunks_iter(Axis(1), columns).enumerate() {
             let (column, columns) = (block * columns, x.ncols());
             let tile = &mut widened[..rows * columns];
-            for (i, row) in tile.chunks_exact_mut(columns).enumerate() {
-                self.widen((first + i) * width + column, row);
+            let widen = |i: usize, out: &mut [f32]| self.widen((first + i) * width + column, out);
+            if transposed {
+                for i in (0..rows).step_by(LANES) {
+                    let lanes = LANES.min(rows - i);
+                    for (k, row) in few.chunks_exact_mut(columns).take(lanes).enumerate() {
+                        widen(i + k, row);
+                    }
+                    for (j, out) in tile.chunks_exact_mut(rows).enumerate() {
+                        for (k, out) in out[i..i + lanes].iter_mut().enumerate() {
+                            *out = few[k * columns + j];
+                        }
+                    }
+                }
+                let tile = ArrayView2::from_shape((columns, rows), tile).expect(fits);
+                general_mat_mul(1.0, &x, &tile, 1.0, &mut y);
+            } else {
+                for (i, row) in tile.chunks_exact_mut(columns).enumerate() {
+                    widen(i, row);
+                }
+                let tile = ArrayView2::from_shape((rows, columns), tile).expect(fits);
+                general_mat_mul(1.0, &x, &tile.t(), 1.0, &mut y);
             }
-            let tile = ArrayView2::from_shape((rows, columns), tile).expect(fits);
-            general_mat_mul(1.0, &x, &tile.t(), 1.0, &mut y);
         }
     }
 }
