@@ -47,12 +47,14 @@ struct File {
 pub struct Catalogue {
     /// The package's folder.
     pub folder: PathBuf,
+    /// What its complaints are in.
+    pub language: Language,
     pub exercises: Vec<Exercise>,
 }
 
 impl Catalogue {
     /// Reads `exercises.toml` of a folder.
-    pub fn open(folder: &Path) -> Result<Self> {
+    pub fn open(folder: &Path, language: Language) -> Result<Self> {
         let path = folder.join("exercises.toml");
         let text = read(&path)?;
         let File {
@@ -60,6 +62,7 @@ impl Catalogue {
         } = toml::from_str(&text).with_context(|| path.display().to_string())?;
         Ok(Catalogue {
             folder: folder.to_owned(),
+            language,
             exercises,
         })
     }
@@ -71,10 +74,13 @@ impl Catalogue {
             return Ok(found);
         }
         let names: Vec<_> = self.exercises.iter().map(|e| &*e.name).collect();
-        bail!(
-            "there is no exercise `{name}`; there are: {}",
-            names.join(", ")
-        )
+        bail!(self.language.say(
+            format!(
+                "there is no exercise `{name}`; there are: {}",
+                names.join(", ")
+            ),
+            format!("没有名为 `{name}` 的练习；有的是：{}", names.join("、")),
+        ))
     }
 
     /// What the learner edits.
@@ -83,8 +89,22 @@ impl Catalogue {
     }
 
     /// What the learner begins with.
-    pub fn stub(&self, name: &str) -> PathBuf {
-        self.folder.join("stubs").join(name).with_extension("rs")
+    pub fn stub(&self, name: &str, language: Language) -> PathBuf {
+        self.of_language("stubs", language)
+            .join(name)
+            .with_extension("rs")
+    }
+
+    /// The exercises whose file is still what it began with, in `language`.
+    pub fn untouched(&self, language: Language) -> Vec<&Exercise> {
+        let untouched = |e: &&Exercise| {
+            let (answer, stub) = (
+                read(&self.answer(&e.name)),
+                read(&self.stub(&e.name, language)),
+            );
+            matches!((answer, stub), (Ok(answer), Ok(stub)) if answer == stub)
+        };
+        self.exercises.iter().filter(untouched).collect()
     }
 
     pub fn solution(&self, name: &str) -> PathBuf {
@@ -121,13 +141,17 @@ impl Catalogue {
     }
 
     fn page(&self, kind: &str, name: &str, language: Language) -> PathBuf {
+        self.of_language(kind, language)
+            .join(name)
+            .with_extension("md")
+    }
+
+    fn of_language(&self, kind: &str, language: Language) -> PathBuf {
         let folder = self.folder.join(kind);
         match language {
             Language::En => folder,
             Language::Zh => folder.join("zh"),
         }
-        .join(name)
-        .with_extension("md")
     }
 }
 

@@ -44,7 +44,7 @@ pub fn check(catalogue: &Catalogue, messages: bool) -> Result<bool> {
     let copy = Copy::make(catalogue)?;
 
     println!("stubs: each fails");
-    copy.answer(|e| read(&catalogue.stub(&e.name)))?;
+    copy.answer(|e| read(&catalogue.stub(&e.name, Language::En)))?;
     stubs(catalogue, &copy.run()?, &mut findings);
 
     println!(
@@ -141,7 +141,20 @@ fn pages(catalogue: &Catalogue, exercise: &Exercise, findings: &mut Findings) {
         Ok(_) => {}
         Err(error) => findings.complain(name, format_args!("{error:#}")),
     }
-    match (read(&catalogue.answer(name)), read(&catalogue.stub(name))) {
+    let (stub, chinese) = (
+        read(&catalogue.stub(name, Language::En)),
+        read(&catalogue.stub(name, Language::Zh)),
+    );
+    match (&stub, &chinese) {
+        (Ok(stub), Ok(chinese)) => {
+            for difference in untranslated(stub, chinese) {
+                findings.complain(name, format_args!("stubs/zh/{name}.rs: {difference}"));
+            }
+        }
+        (_, Err(error)) => findings.complain(name, format_args!("{error:#}")),
+        (Err(_), _) => {} // told below
+    }
+    match (read(&catalogue.answer(name)), stub) {
         (Ok(answer), Ok(stub)) if answer == stub => {}
         (Ok(_), Ok(_)) => findings.complain(
             name,
@@ -150,6 +163,59 @@ fn pages(catalogue: &Catalogue, exercise: &Exercise, findings: &mut Findings) {
         ),
         (Err(error), _) | (_, Err(error)) => findings.complain(name, format_args!("{error:#}")),
     }
+}
+
+/// What the Chinese form of a stub has other than other words: its code is the same, and each of its comments is translated.
+fn untranslated(stub: &str, chinese: &str) -> Vec<String> {
+    let (stub, chinese) = (parts(stub), parts(chinese));
+    let mut found = Vec::new();
+    for (english, chinese) in stub.iter().zip(&chinese) {
+        match (english, chinese) {
+            (Part::Code(english), Part::Code(chinese)) if english == chinese => {}
+            (Part::Comment(english), Part::Comment(chinese)) => {
+                let words = |text: &str| {
+                    let prose = text.split('`').step_by(2).collect::<String>();
+                    prose
+                        .split(|c: char| !c.is_ascii_alphabetic())
+                        .any(|word| word.len() > 1)
+                };
+                let han = |text: &str| text.chars().any(|c| ('一'..='鿿').contains(&c));
+                if words(english) && !han(chinese) {
+                    found.push(format!("not translated: {chinese}"));
+                }
+            }
+            (Part::Code(other) | Part::Comment(other), _) => {
+                found.push(format!("beside `{other}` stands something else"));
+                return found;
+            }
+        }
+    }
+    if stub.len() != chinese.len() {
+        found.push("it has more or fewer parts".to_owned());
+    }
+    found
+}
+
+enum Part {
+    Code(String),
+    /// Lines of comments that follow each other.
+    Comment(String),
+}
+
+fn parts(text: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for line in text.lines() {
+        let comment = line.trim_start().starts_with("//");
+        match parts.last_mut() {
+            Some(Part::Comment(lines)) if comment => {
+                lines.push('\n');
+                lines.push_str(line);
+            }
+            _ if comment => parts.push(Part::Comment(line.to_owned())),
+            _ => parts.push(Part::Code(line.to_owned())),
+        }
+    }
+    parts
 }
 
 fn stubs(catalogue: &Catalogue, found: &Found, findings: &mut Findings) {

@@ -26,6 +26,14 @@ impl Language {
             })
     }
 
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Language::En => Language::Zh,
+            Language::Zh => Language::En,
+        }
+    }
+
     /// One of two texts.
     pub fn say(self, en: impl Into<String>, zh: impl Into<String>) -> String {
         match self {

@@ -11,8 +11,8 @@ mod tests;
 mod watch;
 
 use anyhow::{Result, bail};
-use catalogue::Catalogue;
-use clap::{ArgAction, Args, Parser, Subcommand};
+use catalogue::{Catalogue, Exercise};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use language::Language;
 use screen::Screen;
 use std::{
@@ -55,6 +55,8 @@ enum Command {
         /// The exercise.
         name: String,
     },
+    /// Puts the files that you have not begun into your language.
+    Translate,
     /// For those who write exercises: tests the tests, with stubs, solutions and known mistakes.
     Check {
         /// Also shows what a learner would read of each mistake.
@@ -87,9 +89,70 @@ impl std::str::FromStr for Language {
     }
 }
 
+/// The language of the help: that of `--language` wherever it stands, for help is printed before anything is read.
+fn asked_for() -> Language {
+    let arguments: Vec<String> = env::args().collect();
+    let after = |pair: &[String]| match &*pair[0] {
+        "--language" | "-l" => pair[1].parse().ok(),
+        _ => None,
+    };
+    arguments
+        .windows(2)
+        .find_map(after)
+        .or_else(|| {
+            arguments
+                .iter()
+                .find_map(|a| a.strip_prefix("--language=")?.parse().ok())
+        })
+        .unwrap_or_else(Language::of_environment)
+}
+
+/// The command line, with its help in `language`.
+fn command(language: Language) -> clap::Command {
+    let mut command = Cli::command();
+    if language == Language::Zh {
+        command = command
+            .about("Baichuan 2，由你写出：显示你做到哪里了；给出练习名就测试那一道。")
+            .mut_args(|argument| match argument.get_id().as_str() {
+                "language" => argument.help("语言：en 或 zh。不给时取系统的（LANG）。"),
+                "name" => argument.help("测试这道练习。不给名字：显示清单和进度。"),
+                _ => argument,
+            });
+        for (name, about) in [
+            ("list", "所有练习，以及你做到哪里了。"),
+            ("next", "测试第一道还没有完成的练习。"),
+            ("watch", "每次保存文件就测试那道练习，完成后接着下一道。"),
+            ("hint", "一条提示；要更多就给更多。"),
+            ("why", "为什么是这样；完成之后才能看。"),
+            ("reset", "恢复练习最初的样子。你的文件会留在旁边。"),
+            ("translate", "把你还没有动手的文件换成你的语言。"),
+            (
+                "check",
+                "给写练习的人：用最初的文件、答案和已知的错误来检验测试。",
+            ),
+        ] {
+            command = command.mut_subcommand(name, |command| {
+                command
+                    .about(about)
+                    .mut_args(|argument| match argument.get_id().as_str() {
+                        "name" => argument.help("哪道练习。"),
+                        "number" => argument.help("第几条提示，从 1 数起。"),
+                        "more" => argument.help("多看一条；写两次，多看两条。"),
+                        "messages" => argument.help("也显示学习者在每个错误上会读到什么。"),
+                        _ => argument,
+                    })
+            });
+        }
+    }
+    command
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let screen = Screen::new(cli.language.unwrap_or_else(Language::of_environment));
+    let cli = Cli::from_arg_matches(&command(asked_for()).get_matches())
+        .unwrap_or_else(|error| error.exit());
+    let screen = Screen {
+        language: cli.language.unwrap_or_else(Language::of_environment),
+    };
     match run(cli, &screen) {
         Ok(code) => code,
         Err(error) => {
@@ -103,10 +166,13 @@ fn run(cli: Cli, screen: &Screen) -> Result<ExitCode> {
     // As cargo says when it runs this, so that another copy of the package can be asked about, too.
     let folder = env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    let catalogue = Catalogue::open(&folder)?;
+    let catalogue = Catalogue::open(&folder, screen.language)?;
     let done = match (cli.command, cli.name) {
         (Some(_), Some(name)) => {
-            bail!("`{name}` stands before a command: `--help` shows the order")
+            bail!(screen.language.say(
+                format!("`{name}` stands before a command: `--help` shows the order"),
+                format!("`{name}` 写在了命令前面：`--help` 说明次序"),
+            ))
         }
         (None, Some(name)) => test(&catalogue, screen, &catalogue.find(&name)?.name)?,
         (None | Some(Command::List), None) => list(&catalogue, screen)?,
@@ -115,6 +181,7 @@ fn run(cli: Cli, screen: &Screen) -> Result<ExitCode> {
         (Some(Command::Hint(asked)), None) => hint(&catalogue, screen, &asked)?,
         (Some(Command::Why { name }), None) => why(&catalogue, screen, &name)?,
         (Some(Command::Reset { name }), None) => reset(&catalogue, screen, &name)?,
+        (Some(Command::Translate), None) => translate(&catalogue, screen)?,
         (Some(Command::Check { messages }), None) => check::check(&catalogue, messages)?,
     };
     Ok(if done {
@@ -194,17 +261,37 @@ fn why(catalogue: &Catalogue, screen: &Screen, name: &str) -> Result<bool> {
 
 fn reset(catalogue: &Catalogue, screen: &Screen, name: &str) -> Result<bool> {
     let name = &catalogue.find(name)?.name;
-    let (answer, stub) = (
+    let stub = |language| catalogue::read(&catalogue.stub(name, language));
+    let (answer, stub, other) = (
         catalogue.answer(name),
-        catalogue::read(&catalogue.stub(name))?,
+        stub(screen.language)?,
+        stub(screen.language.other())?,
     );
-    if answer.exists() && catalogue::read(&answer)? == stub {
+    let written = answer
+        .exists()
+        .then(|| catalogue::read(&answer))
+        .transpose()?;
+    if written.as_ref() == Some(&stub) {
         screen.nothing_to_reset(name);
         return Ok(true);
     }
-    let kept = answer.exists().then(|| keep(&answer)).transpose()?;
+    let kept = written
+        .is_some_and(|written| written != other)
+        .then(|| keep(&answer))
+        .transpose()?;
     fs::write(&answer, stub)?;
     screen.reset(catalogue, &answer, kept.as_deref());
+    Ok(true)
+}
+
+/// Files that are still what they began with, in the other language, are put into this one.
+fn translate(catalogue: &Catalogue, screen: &Screen) -> Result<bool> {
+    let untouched = catalogue.untouched(screen.language.other());
+    for Exercise { name, .. } in &untouched {
+        let stub = catalogue::read(&catalogue.stub(name, screen.language))?;
+        fs::write(catalogue.answer(name), stub)?;
+    }
+    screen.translated(untouched.len());
     Ok(true)
 }
 

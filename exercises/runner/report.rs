@@ -14,6 +14,8 @@ pub struct Trial {
     pub place: usize,
     /// Which of its trials.
     pub name: String,
+    /// Its name in the learner's language.
+    pub title: String,
     /// What came of it.
     pub outcome: Outcome,
 }

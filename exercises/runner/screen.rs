@@ -37,10 +37,6 @@ fn state_of(found: &Found, exercise: &Exercise) -> State {
 }
 
 impl Screen {
-    pub fn new(language: Language) -> Self {
-        Screen { language }
-    }
-
     fn say(&self, en: impl Into<String>, zh: impl Into<String>) -> String {
         self.language.say(en, zh)
     }
@@ -159,6 +155,17 @@ impl Screen {
 
     fn go_on(&self, catalogue: &Catalogue, exercise: &Exercise) {
         let name = &exercise.name;
+        let other = catalogue.untouched(self.language.other());
+        if other.iter().any(|other| other.name == *name) {
+            println!(
+                "{}",
+                self.say(
+                    "Its question is in Chinese. In English: cargo run -p exercises translate \
+                --language en",
+                    "题目文件是英文的。换成中文：cargo run -p exercises translate --language zh",
+                )
+            );
+        }
         println!(
             "{}",
             self.say(
@@ -239,7 +246,7 @@ impl Screen {
                 Outcome::NotWritten(_) => (QUIET, "·"),
                 Outcome::Failed(_) => (BAD, "✗"),
             };
-            println!("  {style}{mark}{style:#} {}", trial.name.replace('_', " "));
+            println!("  {style}{mark}{style:#} {}", trial.title);
             if let Outcome::Failed(text) | Outcome::NotWritten(text) = &trial.outcome {
                 // The first in full; of the others, which often fail for the same reason, a line.
                 let lines = if told { 1 } else { usize::MAX };
@@ -326,6 +333,24 @@ impl Screen {
             self.say(
                 format!("{name} is as it was in the beginning; nothing to do."),
                 format!("{name} 本来就是最初的样子，无需重置。"),
+            )
+        );
+    }
+
+    pub fn translated(&self, files: usize) {
+        println!(
+            "{}",
+            self.say(
+                match files {
+                    0 => "No file is in the other language, but for those that you have begun."
+                        .to_owned(),
+                    1 => "1 file is in English now.".to_owned(),
+                    files => format!("{files} files are in English now."),
+                },
+                match files {
+                    0 => "除了你已经动手写的，没有文件是英文的。".to_owned(),
+                    files => format!("{files} 个文件已换成中文。"),
+                },
             )
         );
     }

@@ -95,7 +95,7 @@ pub fn run(
     language: Language,
     arguments: &[&str],
 ) -> Result<Tested> {
-    let executable = match build(folder, arguments)? {
+    let executable = match build(folder, language, arguments)? {
         Ok(executable) => executable,
         Err(errors) => return Ok(Tested::DoesNotCompile(errors)),
     };
@@ -129,10 +129,13 @@ pub fn run(
         thread::sleep(Duration::from_millis(10));
     };
     let Ok(json) = std::fs::read(&report) else {
-        bail!(
-            "the tests ended without a word ({status}): did the stack \
+        bail!(language.say(
+            format!(
+                "the tests ended without a word ({status}): did the stack \
                 overflow in an endless recursion?"
-        );
+            ),
+            format!("测试没有留下一句话就结束了（{status}）：是不是无穷递归，栈溢出了？"),
+        ));
     };
     let mut by_exercise: BTreeMap<String, Vec<report::Trial>> = BTreeMap::new();
     for trial in serde_json::from_slice::<Vec<report::Trial>>(&json)? {
@@ -147,7 +150,11 @@ pub fn run(
     Ok(Tested::Ran(by_exercise))
 }
 
-fn build(folder: &Path, arguments: &[&str]) -> Result<Result<PathBuf, Vec<CompileError>>> {
+fn build(
+    folder: &Path,
+    language: Language,
+    arguments: &[&str],
+) -> Result<Result<PathBuf, Vec<CompileError>>> {
     let mut cargo = cargo();
     cargo
         .args([
@@ -194,7 +201,10 @@ fn build(folder: &Path, arguments: &[&str]) -> Result<Result<PathBuf, Vec<Compil
     let status = child.wait()?;
     match executable {
         Some(executable) if status.success() => Ok(Ok(executable)),
-        _ if errors.is_empty() => bail!("cargo ended with {status}; what it said stands above"),
+        _ if errors.is_empty() => bail!(language.say(
+            format!("cargo ended with {status}; what it said stands above"),
+            format!("cargo 以 {status} 结束；它说了什么，见上面"),
+        )),
         _ => Ok(Err(errors)),
     }
 }

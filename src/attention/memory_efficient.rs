@@ -9,7 +9,8 @@
 //!
 //! * Page: *memory efficient attention*.
 //! * Paper: Rabe and Staats 2021, arXiv 2112.05682, sections 2 and 3 (the running maximum).
-//! * Shipped: `xops.memory_efficient_attention` in training and in the 7B; the ALiBi bias is folded into each block and never made whole.
+//! * Shipped: the 7B trains with `xops.memory_efficient_attention` of xFormers; elsewhere it calls PyTorch's `scaled_dot_product_attention`, which may go
+//!   block by block too, as the 13B does in training. The shipped 13B makes its ALiBi bias whole; here it is folded into each block.
 
 use super::{Bias, Visibility, single_head::scale};
 use crate::tensor::{exp_in_place, largest};

@@ -67,7 +67,7 @@ pub fn top_k(mut logits: ArrayViewMut1<f32>, k: usize) {
     });
 }
 
-/// Keeps the fewest of the likeliest tokens whose probabilities together exceed `p`, one at the least.
+/// Keeps the fewest of the likeliest tokens whose probabilities together reach `p`, one at the least.
 ///
 /// ```
 /// let mut logits = ndarray::array![0.5_f32, 0.3, 0.2].ln();

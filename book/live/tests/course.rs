@@ -1,7 +1,7 @@
 //! Every page of the course as it was built into `target/book`, in a real browser: it fits a phone and a wide screen, in light and dark, and each of its live
 //! pictures starts and answers a click.
 //!
-//! Needs what `pages.rs` needs, and the course: `cargo run -p baichuan2-book -- --no-open`.
+//! Needs what `module.rs` needs, and the course: `cargo run -p baichuan2-book -- --no-open`.
 
 mod browser;
 

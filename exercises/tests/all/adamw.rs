@@ -258,6 +258,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         property(
             "the_first_step_is_as_long_as_the_rate",
+            "第一步的长度就是学习率",
             (matrix_of(1..3, 1..4), -3..4_i32),
             |(g, digits)| {
                 // Whatever the size of the gradient, for m̂ / √v̂ is then g / |g|.
@@ -282,20 +283,25 @@ pub fn trials() -> Vec<Trial> {
                 .check()
             },
         ),
-        case("without_a_gradient_there_is_decay_alone", || {
-            let o = AdamW {
-                beta1: 0.9,
-                beta2: 0.95,
-                eps: 1e-8,
-                weight_decay: 0.1,
-            };
-            let start = array![[2.0, -4.0]];
-            let none = [array![[0.0, 0.0]], array![[0.0, 0.0]]];
-            let keep = 1.0 - 0.5 * 0.1;
-            check_steps(&o, &start, &none, &[0.5, 0.5], &(&start * (keep * keep)))
-        }),
+        case(
+            "without_a_gradient_there_is_decay_alone",
+            "没有梯度时只有衰减",
+            || {
+                let o = AdamW {
+                    beta1: 0.9,
+                    beta2: 0.95,
+                    eps: 1e-8,
+                    weight_decay: 0.1,
+                };
+                let start = array![[2.0, -4.0]];
+                let none = [array![[0.0, 0.0]], array![[0.0, 0.0]]];
+                let keep = 1.0 - 0.5 * 0.1;
+                check_steps(&o, &start, &none, &[0.5, 0.5], &(&start * (keep * keep)))
+            },
+        ),
         property(
             "steps_add_up",
+            "一步接一步",
             (1..3_usize, 1..4_usize)
                 .prop_flat_map(|(r, c)| (matrix(r, c), vec((matrix(r, c), 1..5_i32), 1..4))),
             |(start, steps)| {
@@ -319,54 +325,62 @@ pub fn trials() -> Vec<Trial> {
                 )
             },
         ),
-        case("moments_are_those_of_the_page", || {
-            let o = AdamW {
-                beta1: 0.5,
-                beta2: 0.75,
-                eps: 1e-8,
-                weight_decay: 0.0,
-            };
-            let (mut theta, mut moments) = (array![[1.0, 1.0]], begin(&array![[0.0, 0.0]]));
-            for g in [array![[4.0, -2.0]], array![[8.0, 0.0]]] {
-                step(&o, &mut theta, g.view(), &mut moments, 0.1);
-            }
-            compare_number(say("steps", "steps"), moments.steps, 2).check()?;
-            compare(
-                say("m after two steps", "两步之后的 m"),
-                &moments.mean,
-                &array![[5.0, -0.5]],
-            )
-            .axes(axes())
-            .check()?;
-            compare(
-                say("v after two steps", "两步之后的 v"),
-                &moments.square,
-                &array![[19.0, 0.75]],
-            )
-            .axes(axes())
-            .check()
-        }),
-        case("five_steps_are_pytorchs", || {
-            let golden = golden();
-            let o = AdamW {
-                beta1: golden.beta1,
-                beta2: golden.beta2,
-                eps: golden.eps,
-                weight_decay: golden.weight_decay,
-            };
-            let gradients: Vec<_> = golden.gradients.iter().map(|g| array_of(g)).collect();
-            for n in 1..=golden.after.len() {
-                check_steps(
-                    &o,
-                    &array_of(&golden.start),
-                    &gradients[..n],
-                    &golden.rates[..n],
-                    &array_of(&golden.after[n - 1]),
-                )?;
-            }
-            Ok(())
-        }),
-        case("clipping_is_pytorchs", || {
+        case(
+            "moments_are_those_of_the_page",
+            "两个滑动平均与公式一致",
+            || {
+                let o = AdamW {
+                    beta1: 0.5,
+                    beta2: 0.75,
+                    eps: 1e-8,
+                    weight_decay: 0.0,
+                };
+                let (mut theta, mut moments) = (array![[1.0, 1.0]], begin(&array![[0.0, 0.0]]));
+                for g in [array![[4.0, -2.0]], array![[8.0, 0.0]]] {
+                    step(&o, &mut theta, g.view(), &mut moments, 0.1);
+                }
+                compare_number(say("steps", "steps"), moments.steps, 2).check()?;
+                compare(
+                    say("m after two steps", "两步之后的 m"),
+                    &moments.mean,
+                    &array![[5.0, -0.5]],
+                )
+                .axes(axes())
+                .check()?;
+                compare(
+                    say("v after two steps", "两步之后的 v"),
+                    &moments.square,
+                    &array![[19.0, 0.75]],
+                )
+                .axes(axes())
+                .check()
+            },
+        ),
+        case(
+            "five_steps_are_pytorchs",
+            "五步与 PyTorch 相同",
+            || {
+                let golden = golden();
+                let o = AdamW {
+                    beta1: golden.beta1,
+                    beta2: golden.beta2,
+                    eps: golden.eps,
+                    weight_decay: golden.weight_decay,
+                };
+                let gradients: Vec<_> = golden.gradients.iter().map(|g| array_of(g)).collect();
+                for n in 1..=golden.after.len() {
+                    check_steps(
+                        &o,
+                        &array_of(&golden.start),
+                        &gradients[..n],
+                        &golden.rates[..n],
+                        &array_of(&golden.after[n - 1]),
+                    )?;
+                }
+                Ok(())
+            },
+        ),
+        case("clipping_is_pytorchs", "裁剪与 PyTorch 相同", || {
             let golden = golden();
             let before: Vec<_> = golden.gradients[..2].iter().map(|g| array_of(g)).collect();
             let mut got = before.clone();
@@ -421,6 +435,7 @@ pub fn trials() -> Vec<Trial> {
         }),
         property(
             "a_short_gradient_stays_as_it_is",
+            "短的梯度原样不动",
             vec(matrix_of(1..3, 1..3), 1..3),
             |gradients| {
                 let mut got = gradients.clone();

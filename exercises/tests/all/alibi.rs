@@ -89,28 +89,41 @@ fn check(heads: usize, expected: &[f64]) -> crate::harness::Finding {
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        property("a_power_of_two_is_one_series", 0..7_u32, |log| {
-            let heads = 1 << log;
-            check(heads, &oracle(heads))
-        }),
+        property(
+            "a_power_of_two_is_one_series",
+            "2 的幂个头是一个数列",
+            0..7_u32,
+            |log| {
+                let heads = 1 << log;
+                check(heads, &oracle(heads))
+            },
+        ),
         property(
             "any_number_of_heads_has_its_slopes",
+            "多少个头都有各自的斜率",
             1..100_usize,
             |heads| check(heads, &oracle(heads)),
         ),
-        case("the_13b_has_40_heads", || check(40, &oracle(40))),
-        case("gives_the_slopes_of_the_shipped_code", || {
-            let path = goldens::file("alibi_slopes.json");
-            let text = std::fs::read_to_string(&path)
-                .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-            let shipped: BTreeMap<usize, Vec<f64>> =
-                serde_json::from_str(&text).expect("heads and their slopes");
-            shipped
-                .iter()
-                .try_for_each(|(&heads, expected)| check(heads, expected))
+        case("the_13b_has_40_heads", "13B 有 40 个头", || {
+            check(40, &oracle(40))
         }),
+        case(
+            "gives_the_slopes_of_the_shipped_code",
+            "斜率与发布的代码相同",
+            || {
+                let path = goldens::file("alibi_slopes.json");
+                let text = std::fs::read_to_string(&path)
+                    .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                let shipped: BTreeMap<usize, Vec<f64>> =
+                    serde_json::from_str(&text).expect("heads and their slopes");
+                shipped
+                    .iter()
+                    .try_for_each(|(&heads, expected)| check(heads, expected))
+            },
+        ),
         property(
             "the_bias_falls_with_distance",
+            "偏置随距离下降",
             (1..9_i32, 0..5_usize, 1..5_usize, 0..3_usize),
             |(eighths, first, queries, later)| {
                 let (slope, keys) = (f64::from(eighths) / 8.0, first + queries + later);
@@ -153,38 +166,42 @@ pub fn trials() -> Vec<Trial> {
                 .check()
             },
         ),
-        case("biases_as_the_shipped_model_does", || {
-            // It adds m · j in place of m · (j − i). A softmax takes out what is constant in a row.
-            let shipped: Array3<f64> = goldens::act("tiny13b", "alibi_mask_eval_8");
-            let n = shipped.len_of(Axis(1));
-            for (h, (&slope, shipped)) in oracle(shipped.len_of(Axis(0)))
-                .iter()
-                .zip(shipped.outer_iter())
-                .enumerate()
-            {
-                let mut ours = bias(slope, 0, n, n);
-                for ((i, j), b) in ours.indexed_iter_mut() {
-                    if j > i {
-                        *b = f64::NEG_INFINITY;
+        case(
+            "biases_as_the_shipped_model_does",
+            "偏置与发布的模型相同",
+            || {
+                // It adds m · j in place of m · (j − i). A softmax takes out what is constant in a row.
+                let shipped: Array3<f64> = goldens::act("tiny13b", "alibi_mask_eval_8");
+                let n = shipped.len_of(Axis(1));
+                for (h, (&slope, shipped)) in oracle(shipped.len_of(Axis(0)))
+                    .iter()
+                    .zip(shipped.outer_iter())
+                    .enumerate()
+                {
+                    let mut ours = bias(slope, 0, n, n);
+                    for ((i, j), b) in ours.indexed_iter_mut() {
+                        if j > i {
+                            *b = f64::NEG_INFINITY;
+                        }
                     }
+                    compare(
+                        say(
+                            format!("what head {h} looks at where all scores are equal"),
+                            format!("分数都相等时第 {h} 个头看的地方"),
+                        ),
+                        &softmax(ours.view()),
+                        &softmax(
+                            shipped
+                                .mapv(|b| if b < -1e30 { f64::NEG_INFINITY } else { b })
+                                .view(),
+                        ),
+                    )
+                    .within(1e-6)
+                    .axes(axes())
+                    .check()?;
                 }
-                compare(
-                    say(
-                        format!("what head {h} looks at where all scores are equal"),
-                        format!("分数都相等时第 {h} 个头看的地方"),
-                    ),
-                    &softmax(ours.view()),
-                    &softmax(
-                        shipped
-                            .mapv(|b| if b < -1e30 { f64::NEG_INFINITY } else { b })
-                            .view(),
-                    ),
-                )
-                .within(1e-6)
-                .axes(axes())
-                .check()?;
-            }
-            Ok(())
-        }),
+                Ok(())
+            },
+        ),
     ]
 }

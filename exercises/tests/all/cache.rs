@@ -114,6 +114,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         property(
             "pieces_give_what_the_whole_gives",
+            "分段送入与一次送入结果相同",
             texts(),
             |(text, pieces)| {
                 let got = feed(&mut cache_for(&text), &text, &pieces)?;
@@ -180,39 +181,46 @@ pub fn trials() -> Vec<Trial> {
                     .check()
             },
         ),
-        property("keeps_what_came_in_order", texts(), |(text, pieces)| {
-            let mut cache = cache_for(&text);
-            feed(&mut cache, &text, &pieces)?;
-            let reversed: Vec<usize> = pieces.iter().rev().copied().collect();
-            for (name, kept, came) in [
-                ("keys", &cache.keys, &text.k),
-                ("values", &cache.values, &text.v),
-            ] {
-                compare(format!("cache.{name}"), kept, came)
-                    .axes(axes())
-                    .given("pieces of so many tokens", &pieces)
-                    .smell(
-                        say("the newest piece stands first", "最新的一段排在了最前面"),
-                        by_pieces(&reversed, |from, to| {
-                            let n = came.nrows();
-                            came.slice(s![n - to..n - from, ..]).to_owned()
-                        }),
-                    )
-                    .smell(say("a piece was put in twice", "有一段存了两遍"), {
-                        let last = came.slice(s![came.nrows() - pieces[pieces.len() - 1].., ..]);
-                        concatenate(Axis(0), &[came.view(), last]).expect("one width")
-                    })
-                    .smell(
-                        say("only the last piece is kept", "只留下了最后一段"),
-                        came.slice(s![came.nrows() - pieces[pieces.len() - 1].., ..])
-                            .to_owned(),
-                    )
-                    .check()?;
-            }
-            Ok(())
-        }),
+        property(
+            "keeps_what_came_in_order",
+            "按到来的顺序保存",
+            texts(),
+            |(text, pieces)| {
+                let mut cache = cache_for(&text);
+                feed(&mut cache, &text, &pieces)?;
+                let reversed: Vec<usize> = pieces.iter().rev().copied().collect();
+                for (name, kept, came) in [
+                    ("keys", &cache.keys, &text.k),
+                    ("values", &cache.values, &text.v),
+                ] {
+                    compare(format!("cache.{name}"), kept, came)
+                        .axes(axes())
+                        .given("pieces of so many tokens", &pieces)
+                        .smell(
+                            say("the newest piece stands first", "最新的一段排在了最前面"),
+                            by_pieces(&reversed, |from, to| {
+                                let n = came.nrows();
+                                came.slice(s![n - to..n - from, ..]).to_owned()
+                            }),
+                        )
+                        .smell(say("a piece was put in twice", "有一段存了两遍"), {
+                            let last =
+                                came.slice(s![came.nrows() - pieces[pieces.len() - 1].., ..]);
+                            concatenate(Axis(0), &[came.view(), last]).expect("one width")
+                        })
+                        .smell(
+                            say("only the last piece is kept", "只留下了最后一段"),
+                            came.slice(s![came.nrows() - pieces[pieces.len() - 1].., ..])
+                                .to_owned(),
+                        )
+                        .check()?;
+                }
+                Ok(())
+            },
+        ),
         property(
             "goes_on_from_an_earlier_point",
+            "能从较早的位置继续",
             (texts(), texts(), 0..8_usize),
             |((text, pieces), (other, _), kept)| {
                 // The other text, cut to this one's widths, was a wrong turn.
@@ -271,24 +279,28 @@ pub fn trials() -> Vec<Trial> {
                 .check()
             },
         ),
-        case("writes_as_the_shipped_model_does", || {
-            // Seven tokens of prompt, then one by one.
-            let q: Array3<f64> = goldens::act("tiny7b", "plain.layers.0.q_rot");
-            let k: Array3<f64> = goldens::act("tiny7b", "cache.0.k");
-            let v: Array3<f64> = goldens::act("tiny7b", "cache.0.v");
-            let concat: Array2<f64> = goldens::act("tiny7b", "plain.layers.0.attn_concat");
-            let d = q.len_of(Axis(2));
-            for head in 0..q.len_of(Axis(0)) {
-                let [q, k, v] = [&q, &k, &v].map(|x| x.index_axis(Axis(0), head).to_owned());
-                let text = Text { q, k, v };
-                let got = feed(&mut cache_for(&text), &text, &[7, 1, 1, 1, 1, 1])?;
-                let expected = concat.slice(s![.., head * d..(head + 1) * d]).to_owned();
-                compare(gathered(), &got, &expected)
-                    .within(goldens::TOLERANCE)
-                    .axes(axes())
-                    .check()?;
-            }
-            Ok(())
-        }),
+        case(
+            "writes_as_the_shipped_model_does",
+            "写出的与发布的模型相同",
+            || {
+                // Seven tokens of prompt, then one by one.
+                let q: Array3<f64> = goldens::act("tiny7b", "plain.layers.0.q_rot");
+                let k: Array3<f64> = goldens::act("tiny7b", "cache.0.k");
+                let v: Array3<f64> = goldens::act("tiny7b", "cache.0.v");
+                let concat: Array2<f64> = goldens::act("tiny7b", "plain.layers.0.attn_concat");
+                let d = q.len_of(Axis(2));
+                for head in 0..q.len_of(Axis(0)) {
+                    let [q, k, v] = [&q, &k, &v].map(|x| x.index_axis(Axis(0), head).to_owned());
+                    let text = Text { q, k, v };
+                    let got = feed(&mut cache_for(&text), &text, &[7, 1, 1, 1, 1, 1])?;
+                    let expected = concat.slice(s![.., head * d..(head + 1) * d]).to_owned();
+                    compare(gathered(), &got, &expected)
+                        .within(goldens::TOLERANCE)
+                        .axes(axes())
+                        .check()?;
+                }
+                Ok(())
+            },
+        ),
     ]
 }

@@ -34,30 +34,36 @@ fn masked() -> impl Strategy<Value = (Array2<f64>, Array2<bool>)> {
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        property("shows_each_token_its_past_and_itself", 1..7_usize, |n| {
-            compare(mask(), &causal_mask(0, n, n), &oracle(0, n, n))
-                .axes(axes())
-                .given("first", &0_usize)
-                .given("queries, keys", &n)
-                .smell(
-                    say("a token does not see itself", "词元看不到自己"),
-                    of(n, n, |i, j| j < i),
-                )
-                .smell(
-                    say(
-                        "a token sees its future, and not its past",
-                        "词元看到的是未来，不是过去",
-                    ),
-                    of(n, n, |i, j| j >= i),
-                )
-                .smell(
-                    say("a token sees one token too far", "多看了一个词元"),
-                    of(n, n, |i, j| j <= i + 1),
-                )
-                .check()
-        }),
+        property(
+            "shows_each_token_its_past_and_itself",
+            "每个词元看得到过去和自己",
+            1..7_usize,
+            |n| {
+                compare(mask(), &causal_mask(0, n, n), &oracle(0, n, n))
+                    .axes(axes())
+                    .given("first", &0_usize)
+                    .given("queries, keys", &n)
+                    .smell(
+                        say("a token does not see itself", "词元看不到自己"),
+                        of(n, n, |i, j| j < i),
+                    )
+                    .smell(
+                        say(
+                            "a token sees its future, and not its past",
+                            "词元看到的是未来，不是过去",
+                        ),
+                        of(n, n, |i, j| j >= i),
+                    )
+                    .smell(
+                        say("a token sees one token too far", "多看了一个词元"),
+                        of(n, n, |i, j| j <= i + 1),
+                    )
+                    .check()
+            },
+        ),
         property(
             "counts_keys_from_the_beginning_of_the_text",
+            "键从文本开头数起",
             (0..5_usize, 1..5_usize, 0..3_usize),
             |(first, queries, later)| {
                 let keys = first + queries + later;
@@ -103,41 +109,47 @@ pub fn trials() -> Vec<Trial> {
                 .check()
             },
         ),
-        property("nobody_sees_padding", masked(), |(_, m)| {
-            let real: Vec<bool> = (0..m.ncols()).map(|j| j >= m.ncols() / 2).collect();
-            let expected = of(m.nrows(), m.ncols(), |i, j| m[[i, j]] && real[j]);
-            compare(mask(), &without_padding(m.view(), &real), &expected)
-                .axes(axes())
-                .given("mask", &m)
-                .given("real", &real)
-                .smell(
-                    say(
-                        "a token may be seen where it is real *or* the mask allows; \
+        property(
+            "nobody_sees_padding",
+            "谁也看不到填充",
+            masked(),
+            |(_, m)| {
+                let real: Vec<bool> = (0..m.ncols()).map(|j| j >= m.ncols() / 2).collect();
+                let expected = of(m.nrows(), m.ncols(), |i, j| m[[i, j]] && real[j]);
+                compare(mask(), &without_padding(m.view(), &real), &expected)
+                    .axes(axes())
+                    .given("mask", &m)
+                    .given("real", &real)
+                    .smell(
+                        say(
+                            "a token may be seen where it is real *or* the mask allows; \
                 it must be both",
-                        "「是真词元」*或*「掩码允许」就放行了；应当两者都要",
-                    ),
-                    of(m.nrows(), m.ncols(), |i, j| m[[i, j]] || real[j]),
-                )
-                .smell(
-                    say(
-                        "padding queries are hidden, and padding keys should be",
-                        "隐藏了填充的查询，应隐藏填充的键",
-                    ),
-                    of(m.nrows(), m.ncols(), |i, j| {
-                        m[[i, j]] && real.get(i).copied().unwrap_or(true)
-                    }),
-                )
-                .smell(
-                    say(
-                        "the padding is shown and the text hidden",
-                        "填充可见而正文被隐藏",
-                    ),
-                    of(m.nrows(), m.ncols(), |i, j| m[[i, j]] && !real[j]),
-                )
-                .check()
-        }),
+                            "「是真词元」*或*「掩码允许」就放行了；应当两者都要",
+                        ),
+                        of(m.nrows(), m.ncols(), |i, j| m[[i, j]] || real[j]),
+                    )
+                    .smell(
+                        say(
+                            "padding queries are hidden, and padding keys should be",
+                            "隐藏了填充的查询，应隐藏填充的键",
+                        ),
+                        of(m.nrows(), m.ncols(), |i, j| {
+                            m[[i, j]] && real.get(i).copied().unwrap_or(true)
+                        }),
+                    )
+                    .smell(
+                        say(
+                            "the padding is shown and the text hidden",
+                            "填充可见而正文被隐藏",
+                        ),
+                        of(m.nrows(), m.ncols(), |i, j| m[[i, j]] && !real[j]),
+                    )
+                    .check()
+            },
+        ),
         property(
             "hides_with_a_score_that_leaves_nothing",
+            "隐藏之后权重恰好为零",
             masked(),
             |(scores, m)| {
                 let put = |hidden: f64| {
@@ -197,14 +209,19 @@ pub fn trials() -> Vec<Trial> {
                 .check()
             },
         ),
-        case("hides_what_the_shipped_model_hides", || {
-            let scores: Array3<f64> = goldens::act("tiny13b", "plain.layers.0.attn_scores_masked");
-            // It puts the smallest f32 in place of −∞.
-            let shown = scores.index_axis(Axis(0), 0).mapv(|s| s > -1e30);
-            let n = shown.nrows();
-            compare(mask(), &causal_mask(0, n, n), &shown)
-                .axes(axes())
-                .check()
-        }),
+        case(
+            "hides_what_the_shipped_model_hides",
+            "隐藏的与发布的模型相同",
+            || {
+                let scores: Array3<f64> =
+                    goldens::act("tiny13b", "plain.layers.0.attn_scores_masked");
+                // It puts the smallest f32 in place of −∞.
+                let shown = scores.index_axis(Axis(0), 0).mapv(|s| s > -1e30);
+                let n = shown.nrows();
+                compare(mask(), &causal_mask(0, n, n), &shown)
+                    .axes(axes())
+                    .check()
+            },
+        ),
     ]
 }

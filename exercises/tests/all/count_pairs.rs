@@ -203,25 +203,31 @@ fn check_first(counts: &Counts) -> Finding {
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        case("counts_neighbours_of_a_word", || {
-            check(&[word("l o w e r", 2), word("l o w", 5)])
-        }),
-        case("an_overlap_counts_once", || {
+        case(
+            "counts_neighbours_of_a_word",
+            "数一个词里的相邻对",
+            || check(&[word("l o w e r", 2), word("l o w", 5)]),
+        ),
+        case("an_overlap_counts_once", "重叠只算一次", || {
             for n in 2..7 {
                 check(&[(vec!["a".to_owned(); n], 1)])?;
             }
             // Two words side by side do not overlap.
             check(&[word("a a", 1), word("a a", 1)])
         }),
-        property("counts_what_a_merge_replaces", words(), |words| {
-            check(&words)
-        }),
+        property(
+            "counts_what_a_merge_replaces",
+            "数的是一次合并会替换多少处",
+            words(),
+            |words| check(&words),
+        ),
         property(
             "of_equals_takes_the_shorter_then_the_first",
+            "并列时先取短的，再取靠前的",
             words(),
             |words| check_first(&oracle(&words)),
         ),
-        case("length_is_in_characters", || {
+        case("length_is_in_characters", "长度按字符数", || {
             // 界界 has two characters and six bytes; aaa has three and three.
             check_first(&[(pair("a", "aa"), 3), (pair("界", "界"), 3)].into())?;
             // ab + c and a + bc make the same piece.
@@ -237,6 +243,7 @@ pub fn trials() -> Vec<Trial> {
         }),
         property(
             "asks_what_the_trainer_asks_first",
+            "选出的与训练器的第一次合并相同",
             vec(("[ab界]{1,6}", 1..4_u64), 1..4),
             |texts| {
                 let words: Vec<Word> = texts

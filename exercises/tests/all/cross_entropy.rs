@@ -194,63 +194,79 @@ fn golden(size: &str) -> (Array2<f64>, Vec<usize>, Value) {
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        property("is_surprised_by_the_next_token", text(), |(logits, ids)| {
-            check_entropy(&logits, &ids)
-        }),
-        case("knows_nothing_and_says_so", || {
-            let logits = Array2::zeros((4, 8));
-            check_entropy(&logits, &[1, 3, 0, 7])
-        }),
-        case("large_logits_stay_finite", || {
-            let logits = array![[0.0, 2000.0], [-2000.0, 0.0], [0.0, 0.0]];
-            check_entropy(&logits, &[0, 0, 1])?;
-            check_entropy(&array![[-900.0, -901.0], [0.0, 0.0]], &[1, 0])
-        }),
+        property(
+            "is_surprised_by_the_next_token",
+            "对下一个词元感到意外的程度",
+            text(),
+            |(logits, ids)| check_entropy(&logits, &ids),
+        ),
+        case(
+            "knows_nothing_and_says_so",
+            "一无所知时损失是 ln(词表大小)",
+            || {
+                let logits = Array2::zeros((4, 8));
+                check_entropy(&logits, &[1, 3, 0, 7])
+            },
+        ),
+        case(
+            "large_logits_stay_finite",
+            "logits 很大时损失仍有限",
+            || {
+                let logits = array![[0.0, 2000.0], [-2000.0, 0.0], [0.0, 0.0]];
+                check_entropy(&logits, &[0, 0, 1])?;
+                check_entropy(&array![[-900.0, -901.0], [0.0, 0.0]], &[1, 0])
+            },
+        ),
         property(
             "adds_the_max_z_term",
+            "加上 max-z 项",
             (text(), select(&[0.3, 0.7, 1.1][..])),
             |((logits, ids), lambda)| check_loss(&logits, &ids, lambda),
         ),
-        case("gives_the_losses_of_the_shipped_models", || {
-            for size in ["tiny7b", "tiny13b"] {
-                let (logits, ids, golden) = golden(size);
-                let number = |name: &str| golden[name].as_f64().expect("a number");
-                let entropy = cross_entropy(logits.view(), &ids);
-                let plain = compare_number(
-                    say(
-                        format!("the cross-entropy of {size}"),
-                        format!("{size} 的交叉熵"),
-                    ),
-                    entropy,
-                    number("loss_without_z"),
-                )
-                .within(goldens::TOLERANCE);
-                entropy_smells(plain, &logits, &ids, 0.0).check()?;
-                compare_number(
-                    say(
-                        format!("the perplexity of {size}, e^L"),
-                        format!("{size} 的困惑度 e^L"),
-                    ),
-                    entropy.exp(),
-                    number("prompt_ppl"),
-                )
-                .within(1e-4)
-                .check()?;
-                let lambda = number("z_loss_weight");
-                compare_number(
-                    say(format!("the loss of {size}"), format!("{size} 的损失")),
-                    loss(logits.view(), &ids, lambda),
-                    number("loss_with_z"),
-                )
-                .within(goldens::TOLERANCE)
-                .given("lambda", &lambda)
-                .smell(
-                    say("there is no max-z term in it", "里面没有 max-z 项"),
-                    arr0(number("loss_without_z")),
-                )
-                .check()?;
-            }
-            Ok(())
-        }),
+        case(
+            "gives_the_losses_of_the_shipped_models",
+            "损失与发布的模型相同",
+            || {
+                for size in ["tiny7b", "tiny13b"] {
+                    let (logits, ids, golden) = golden(size);
+                    let number = |name: &str| golden[name].as_f64().expect("a number");
+                    let entropy = cross_entropy(logits.view(), &ids);
+                    let plain = compare_number(
+                        say(
+                            format!("the cross-entropy of {size}"),
+                            format!("{size} 的交叉熵"),
+                        ),
+                        entropy,
+                        number("loss_without_z"),
+                    )
+                    .within(goldens::TOLERANCE);
+                    entropy_smells(plain, &logits, &ids, 0.0).check()?;
+                    compare_number(
+                        say(
+                            format!("the perplexity of {size}, e^L"),
+                            format!("{size} 的困惑度 e^L"),
+                        ),
+                        entropy.exp(),
+                        number("prompt_ppl"),
+                    )
+                    .within(1e-4)
+                    .check()?;
+                    let lambda = number("z_loss_weight");
+                    compare_number(
+                        say(format!("the loss of {size}"), format!("{size} 的损失")),
+                        loss(logits.view(), &ids, lambda),
+                        number("loss_with_z"),
+                    )
+                    .within(goldens::TOLERANCE)
+                    .given("lambda", &lambda)
+                    .smell(
+                        say("there is no max-z term in it", "里面没有 max-z 项"),
+                        arr0(number("loss_without_z")),
+                    )
+                    .check()?;
+                }
+                Ok(())
+            },
+        ),
     ]
 }

@@ -192,7 +192,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        case("joins_text", || {
+        case("joins_text", "把文本拼起来", || {
             check(&[
                 Piece::Text("▁the"),
                 Piece::Text("▁c"),
@@ -200,30 +200,41 @@ pub fn trials() -> Vec<Trial> {
                 Piece::Control,
             ])
         }),
-        case("a_character_is_the_bytes_of_it", || {
-            check(&"你".bytes().map(Piece::Byte).collect::<Vec<_>>())?;
-            let between = [
-                &[Piece::Text("a")][..],
-                &"é😀".bytes().map(Piece::Byte).collect::<Vec<_>>(),
-                &[Piece::Text("▁c")],
-            ]
-            .concat();
-            check(&between)
-        }),
-        case("each_bad_byte_has_its_mark", || {
-            check(&[Piece::Byte(0xE4), Piece::Byte(0xBD), Piece::Text("a")])?;
-            check(&[
-                Piece::Byte(0xE4),
-                Piece::Byte(0xBD),
-                Piece::Byte(b'a'),
-                Piece::Byte(0xA0),
-            ])
-        }),
-        case("no_character_reaches_across_a_control_piece", || {
-            check(&[Piece::Byte(0xC3), Piece::Control, Piece::Byte(0xA9)])
-        }),
+        case(
+            "a_character_is_the_bytes_of_it",
+            "一个字符由它的字节组成",
+            || {
+                check(&"你".bytes().map(Piece::Byte).collect::<Vec<_>>())?;
+                let between = [
+                    &[Piece::Text("a")][..],
+                    &"é😀".bytes().map(Piece::Byte).collect::<Vec<_>>(),
+                    &[Piece::Text("▁c")],
+                ]
+                .concat();
+                check(&between)
+            },
+        ),
+        case(
+            "each_bad_byte_has_its_mark",
+            "每个坏字节都有自己的替换符",
+            || {
+                check(&[Piece::Byte(0xE4), Piece::Byte(0xBD), Piece::Text("a")])?;
+                check(&[
+                    Piece::Byte(0xE4),
+                    Piece::Byte(0xBD),
+                    Piece::Byte(b'a'),
+                    Piece::Byte(0xA0),
+                ])
+            },
+        ),
+        case(
+            "no_character_reaches_across_a_control_piece",
+            "字符不会跨过控制片段",
+            || check(&[Piece::Byte(0xC3), Piece::Control, Piece::Byte(0xA9)]),
+        ),
         property(
             "decodes_whatever_a_model_says",
+            "模型说什么都能解码",
             vec(
                 prop_oneof![
                     3 => byte().prop_map(Piece::Byte),
@@ -234,27 +245,38 @@ pub fn trials() -> Vec<Trial> {
             ),
             |pieces| check(&pieces),
         ),
-        case("decodes_all_of_the_small_model", || {
-            let pieces: Vec<Piece> = TOKENIZER
-                .vocabulary()
-                .iter()
-                .filter_map(|piece| match piece.kind {
-                    Kind::Normal => Some(Piece::Text(piece.text)),
-                    Kind::Byte(byte) => Some(Piece::Byte(byte)),
-                    Kind::Control if piece.text == "</s>" => Some(Piece::Control),
-                    _ => None,
-                })
-                .collect();
-            pieces.chunks(12).try_for_each(check)
-        }),
-        case("waits_for_the_rest_of_a_character", || {
-            for end in 0..=10 {
-                check_ready(&"a é你😀".as_bytes()[..end])?;
-            }
-            Ok(())
-        }),
-        property("waits_for_nothing_else", bytes(), |waiting| {
-            check_ready(&waiting)
-        }),
+        case(
+            "decodes_all_of_the_small_model",
+            "小模型的全部词表都能解码",
+            || {
+                let pieces: Vec<Piece> = TOKENIZER
+                    .vocabulary()
+                    .iter()
+                    .filter_map(|piece| match piece.kind {
+                        Kind::Normal => Some(Piece::Text(piece.text)),
+                        Kind::Byte(byte) => Some(Piece::Byte(byte)),
+                        Kind::Control if piece.text == "</s>" => Some(Piece::Control),
+                        _ => None,
+                    })
+                    .collect();
+                pieces.chunks(12).try_for_each(check)
+            },
+        ),
+        case(
+            "waits_for_the_rest_of_a_character",
+            "等待字符的其余字节",
+            || {
+                for end in 0..=10 {
+                    check_ready(&"a é你😀".as_bytes()[..end])?;
+                }
+                Ok(())
+            },
+        ),
+        property(
+            "waits_for_nothing_else",
+            "除此之外不等",
+            bytes(),
+            |waiting| check_ready(&waiting),
+        ),
     ]
 }

@@ -408,43 +408,53 @@ fn layers() -> impl Strategy<Value = (Array2<f64>, Layer, usize)> {
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        case("gives_the_layers_of_the_shipped_model", || {
-            let mut x: Array2<f64> = goldens::act("tiny7b", "plain.embed");
-            for l in 0..2 {
-                let layer = golden(l);
-                let expected: Array2<f64> =
-                    goldens::act("tiny7b", &format!("plain.layers.{l}.out"));
-                let got = decoder_layer(x.view(), &layer, HEADS, &Library);
+        case(
+            "gives_the_layers_of_the_shipped_model",
+            "各层与发布的模型相同",
+            || {
+                let mut x: Array2<f64> = goldens::act("tiny7b", "plain.embed");
+                for l in 0..2 {
+                    let layer = golden(l);
+                    let expected: Array2<f64> =
+                        goldens::act("tiny7b", &format!("plain.layers.{l}.out"));
+                    let got = decoder_layer(x.view(), &layer, HEADS, &Library);
+                    let comparison = compare(
+                        say(
+                            format!("the stream after layer {l}"),
+                            format!("第 {l} 层之后的残差流"),
+                        ),
+                        &got,
+                        &expected,
+                    )
+                    .within(goldens::TOLERANCE)
+                    .axes(axes());
+                    smells(comparison, &x, &layer, HEADS).check()?;
+                    x = expected;
+                }
+                Ok(())
+            },
+        ),
+        property(
+            "any_layer_on_any_stream",
+            "任意的层作用于任意的残差流",
+            layers(),
+            |(x, layer, heads)| {
                 let comparison = compare(
-                    say(
-                        format!("the stream after layer {l}"),
-                        format!("第 {l} 层之后的残差流"),
-                    ),
-                    &got,
-                    &expected,
+                    stream(),
+                    &decoder_layer(x.view(), &layer, heads, &Library),
+                    &oracle(&x, &layer, heads),
                 )
-                .within(goldens::TOLERANCE)
-                .axes(axes());
-                smells(comparison, &x, &layer, HEADS).check()?;
-                x = expected;
-            }
-            Ok(())
-        }),
-        property("any_layer_on_any_stream", layers(), |(x, layer, heads)| {
-            let comparison = compare(
-                stream(),
-                &decoder_layer(x.view(), &layer, heads, &Library),
-                &oracle(&x, &layer, heads),
-            )
-            .axes(axes())
-            .given("x", &x)
-            .given("heads", &heads)
-            .given("w_pack", &layer.w_pack)
-            .given("o_proj", &layer.o_proj);
-            smells(comparison, &x, &layer, heads).check()
-        }),
+                .axes(axes())
+                .given("x", &x)
+                .given("heads", &heads)
+                .given("w_pack", &layer.w_pack)
+                .given("o_proj", &layer.o_proj);
+                smells(comparison, &x, &layer, heads).check()
+            },
+        ),
         property(
             "a_layer_that_finds_nothing_lets_the_stream_pass",
+            "什么也没找到的层让残差流原样通过",
             layers(),
             |(x, mut layer, heads)| {
                 layer.o_proj.fill(0.0);
@@ -463,6 +473,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         property(
             "no_token_sees_a_later_one",
+            "没有词元看得到后面的",
             (layers(), -12..=12_i32),
             |((x, layer, heads), last)| {
                 let mut other = x.clone();

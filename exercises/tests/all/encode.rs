@@ -203,12 +203,17 @@ pub fn trials() -> Vec<Trial> {
     // 好 is no piece of its own.
     let chinese = scores(&[("你好", -1.0), ("▁你", -2.0), ("你", -3.0), ("▁", -4.0)]);
     vec![
-        case("merges_what_was_learned_first", move || {
-            check("abcbca", &letters)?;
-            check("abc", &abc)
-        }),
+        case(
+            "merges_what_was_learned_first",
+            "先合并先学到的",
+            move || {
+                check("abcbca", &letters)?;
+                check("abc", &abc)
+            },
+        ),
         property(
             "merges_by_score_and_from_the_left",
+            "按分数、从左边起合并",
             // Many equal scores, and pieces that no merge can reach.
             (
                 "[abc]{0,9}",
@@ -216,13 +221,18 @@ pub fn trials() -> Vec<Trial> {
             ),
             |(text, scores)| check(&text, &scores),
         ),
-        case("marks_spaces_and_knows_no_words", || {
-            let scores = [("▁", -3.0), ("a", -4.0), ("▁a", -2.0), ("a▁", -1.0)]
-                .map(|(p, s)| (p.to_owned(), s));
-            check(" a  a", &scores.into())
-        }),
+        case(
+            "marks_spaces_and_knows_no_words",
+            "标出空格，不分词",
+            || {
+                let scores = [("▁", -3.0), ("a", -4.0), ("▁a", -2.0), ("a▁", -1.0)]
+                    .map(|(p, s)| (p.to_owned(), s));
+                check(" a  a", &scores.into())
+            },
+        ),
         case(
             "a_character_without_a_piece_may_be_part_of_one",
+            "单独不成片段的字符可以是片段的一部分",
             move || {
                 check("你好", &chinese)?;
                 check("好你好", &chinese)?;
@@ -231,6 +241,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         property(
             "gives_bytes_for_what_it_does_not_know",
+            "不认识的给出字节",
             "[a ▁你😀é]{0,6}",
             |text| {
                 check(
@@ -244,20 +255,24 @@ pub fn trials() -> Vec<Trial> {
                 )
             },
         ),
-        case("encodes_as_the_small_model", || {
-            shipped("Once upon a time there was a little cat.")?;
-            shipped("12 + 30 = 42; 春天来了，snow ❄")?;
-            let symbols = [corpus::USER, corpus::ASSISTANT];
-            for document in Corpus::new(7).take(30) {
-                for line in document
-                    .text
-                    .lines()
-                    .filter(|line| !symbols.iter().any(|s| line.contains(s)))
-                {
-                    shipped(line)?;
+        case(
+            "encodes_as_the_small_model",
+            "编码与小模型相同",
+            || {
+                shipped("Once upon a time there was a little cat.")?;
+                shipped("12 + 30 = 42; 春天来了，snow ❄")?;
+                let symbols = [corpus::USER, corpus::ASSISTANT];
+                for document in Corpus::new(7).take(30) {
+                    for line in document
+                        .text
+                        .lines()
+                        .filter(|line| !symbols.iter().any(|s| line.contains(s)))
+                    {
+                        shipped(line)?;
+                    }
                 }
-            }
-            Ok(())
-        }),
+                Ok(())
+            },
+        ),
     ]
 }

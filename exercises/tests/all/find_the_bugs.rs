@@ -253,73 +253,102 @@ fn named(decoder: &Decoder) -> HashMap<String, Array2<f64>> {
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        case("scores_every_token_after_each", || {
-            let logits = decoder().logits(&prompt(), &mut blind);
-            equal(
-                say("tokens × vocabulary", "词元 × 词表"),
-                &logits.dim(),
-                &(12, 320),
-            )
-            .check()?;
-            equal(
-                say("all are finite numbers", "都是有限的数"),
-                &logits.iter().all(|z| z.is_finite()),
-                &true,
-            )
-            .check()
-        }),
-        case("no_token_sees_a_later_one", || {
-            let (decoder, ids) = (decoder(), prompt());
-            let whole = decoder.logits(&ids, &mut blind);
-            let begin = decoder.logits(&ids[..7], &mut blind);
-            compare("logits", &begin, &whole.slice(s![..7, ..]).to_owned())
-                .axes(axes("logits"))
+        case(
+            "scores_every_token_after_each",
+            "在每个词元之后给全词表打分",
+            || {
+                let logits = decoder().logits(&prompt(), &mut blind);
+                equal(
+                    say("tokens × vocabulary", "词元 × 词表"),
+                    &logits.dim(),
+                    &(12, 320),
+                )
+                .check()?;
+                equal(
+                    say("all are finite numbers", "都是有限的数"),
+                    &logits.iter().all(|z| z.is_finite()),
+                    &true,
+                )
                 .check()
-        }),
-        case("queries_keys_and_values_are_made_as_shipped", || {
-            check_seen(
-                &[
-                    vec!["embed".to_owned()],
-                    of_layer(0, &["input_layernorm", "W_pack"]),
-                ]
-                .concat(),
-            )
-        }),
-        case("every_head_has_the_shipped_keys_and_values", || {
-            let heads: Vec<String> = (0..HEADS)
-                .flat_map(|h| ["k", "v"].map(|part| format!("layers.0.{part}.{h}")))
-                .collect();
-            check_seen(&heads)
-        }),
-        case("every_head_attends_as_shipped", || {
-            let heads: Vec<String> = (0..HEADS)
-                .map(|h| format!("layers.0.attn_probs.{h}"))
-                .collect();
-            check_seen(&heads)
-        }),
-        case("the_first_layer_is_the_shipped_one", || {
-            check_seen(&of_layer(
-                0,
-                &[
-                    "self_attn",
-                    "post_attention_layernorm",
-                    "gate_proj",
-                    "up_proj",
-                    "mlp",
-                    "out",
-                ],
-            ))
-        }),
-        case("the_stream_ends_as_shipped", || {
-            check_seen(&["layers.1.out".to_owned(), "final_norm".to_owned()])
-        }),
-        case("the_logits_are_the_shipped_ones", || {
-            let (logits, seen) = traced();
-            let expected = shipped("logits");
-            let lengths = decoder()
-                .lm_head
-                .map_axis(Axis(1), |row| row.dot(&row).sqrt());
-            compare("logits", &logits, &expected)
+            },
+        ),
+        case(
+            "no_token_sees_a_later_one",
+            "没有词元看得到后面的",
+            || {
+                let (decoder, ids) = (decoder(), prompt());
+                let whole = decoder.logits(&ids, &mut blind);
+                let begin = decoder.logits(&ids[..7], &mut blind);
+                compare("logits", &begin, &whole.slice(s![..7, ..]).to_owned())
+                    .axes(axes("logits"))
+                    .check()
+            },
+        ),
+        case(
+            "queries_keys_and_values_are_made_as_shipped",
+            "查询、键和值的算法与发布的相同",
+            || {
+                check_seen(
+                    &[
+                        vec!["embed".to_owned()],
+                        of_layer(0, &["input_layernorm", "W_pack"]),
+                    ]
+                    .concat(),
+                )
+            },
+        ),
+        case(
+            "every_head_has_the_shipped_keys_and_values",
+            "每个头的键和值与发布的相同",
+            || {
+                let heads: Vec<String> = (0..HEADS)
+                    .flat_map(|h| ["k", "v"].map(|part| format!("layers.0.{part}.{h}")))
+                    .collect();
+                check_seen(&heads)
+            },
+        ),
+        case(
+            "every_head_attends_as_shipped",
+            "每个头的注意力与发布的相同",
+            || {
+                let heads: Vec<String> = (0..HEADS)
+                    .map(|h| format!("layers.0.attn_probs.{h}"))
+                    .collect();
+                check_seen(&heads)
+            },
+        ),
+        case(
+            "the_first_layer_is_the_shipped_one",
+            "第一层与发布的相同",
+            || {
+                check_seen(&of_layer(
+                    0,
+                    &[
+                        "self_attn",
+                        "post_attention_layernorm",
+                        "gate_proj",
+                        "up_proj",
+                        "mlp",
+                        "out",
+                    ],
+                ))
+            },
+        ),
+        case(
+            "the_stream_ends_as_shipped",
+            "残差流的终点与发布的相同",
+            || check_seen(&["layers.1.out".to_owned(), "final_norm".to_owned()]),
+        ),
+        case(
+            "the_logits_are_the_shipped_ones",
+            "logits 与发布的相同",
+            || {
+                let (logits, seen) = traced();
+                let expected = shipped("logits");
+                let lengths = decoder()
+                    .lm_head
+                    .map_axis(Axis(1), |row| row.dot(&row).sqrt());
+                compare("logits", &logits, &expected)
                 .within(goldens::TOLERANCE)
                 .axes(axes("logits"))
                 .smell(say("each token's score is off by a factor of its own, the same after every text", "每个词元的分数都差一个自己的倍数，无论前文是什么"), &expected * &lengths)
@@ -328,49 +357,59 @@ pub fn trials() -> Vec<Trial> {
                     &expected * &of_row.insert_axis(Axis(1))
                 })
                 .check()?;
-            equal(
-                say("every intermediate is shown", "每个中间结果都展示了"),
-                &seen.contains_key("layers.1.attn_concat"),
-                &true,
-            )
-            .check()
-        }),
-        case("is_as_surprised_as_the_shipped_model", || {
-            let ids = prompt();
-            let logits = decoder().logits(&ids, &mut blind);
-            let loss = cross_entropy(logits.slice(s![..ids.len() - 1, ..]), &ids[1..]);
-            compare_number(
-                say("the loss on the prompt", "提示词上的损失"),
-                loss,
-                golden().loss_without_z,
-            )
-            .within(goldens::TOLERANCE)
-            .check()
-        }),
-        case("says_what_the_shipped_model_says", || {
-            let (decoder, mut ids, expected) = (decoder(), prompt(), golden().greedy);
-            let mut said = Vec::new();
-            for _ in 0..expected.len() {
-                let logits = decoder.logits(&ids, &mut blind);
-                let last = logits.row(logits.nrows() - 1);
-                let best = (0..last.len())
-                    .max_by(|&a, &b| last[a].total_cmp(&last[b]))
-                    .expect("a vocabulary") as u32;
-                said.push(best);
-                ids.push(best);
-            }
-            equal(
-                say(
-                    "the most likely token, sixteen times",
-                    "最可能的词元，十六次",
-                ),
-                &said,
-                &expected,
-            )
-            .check()
-        }),
+                equal(
+                    say("every intermediate is shown", "每个中间结果都展示了"),
+                    &seen.contains_key("layers.1.attn_concat"),
+                    &true,
+                )
+                .check()
+            },
+        ),
+        case(
+            "is_as_surprised_as_the_shipped_model",
+            "损失与发布的模型相同",
+            || {
+                let ids = prompt();
+                let logits = decoder().logits(&ids, &mut blind);
+                let loss = cross_entropy(logits.slice(s![..ids.len() - 1, ..]), &ids[1..]);
+                compare_number(
+                    say("the loss on the prompt", "提示词上的损失"),
+                    loss,
+                    golden().loss_without_z,
+                )
+                .within(goldens::TOLERANCE)
+                .check()
+            },
+        ),
+        case(
+            "says_what_the_shipped_model_says",
+            "说出的与发布的模型相同",
+            || {
+                let (decoder, mut ids, expected) = (decoder(), prompt(), golden().greedy);
+                let mut said = Vec::new();
+                for _ in 0..expected.len() {
+                    let logits = decoder.logits(&ids, &mut blind);
+                    let last = logits.row(logits.nrows() - 1);
+                    let best = (0..last.len())
+                        .max_by(|&a, &b| last[a].total_cmp(&last[b]))
+                        .expect("a vocabulary") as u32;
+                    said.push(best);
+                    ids.push(best);
+                }
+                equal(
+                    say(
+                        "the most likely token, sixteen times",
+                        "最可能的词元，十六次",
+                    ),
+                    &said,
+                    &expected,
+                )
+                .check()
+            },
+        ),
         property(
             "any_decoder_with_any_number_of_heads",
+            "任意解码器，任意个头",
             decoders(),
             |(decoder, config, parameters, ids)| {
                 compare(

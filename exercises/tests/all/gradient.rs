@@ -86,6 +86,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         property(
             "a_slope_is_measured_from_both_sides",
+            "斜率从两边测量",
             matrix_of(1..4, 1..4),
             |x| {
                 let h = 0.5; // wide, so that a slope from one side shows
@@ -146,24 +147,30 @@ pub fn trials() -> Vec<Trial> {
         ),
         property(
             "cross_entropy_has_the_gradient_that_is_measured",
+            "交叉熵的梯度与测得的相同",
             (matrix_of(1..4, 1..6), 0..12_usize),
             |(z, seed)| check_cross_entropy(&z, &targets(&z, seed)),
         ),
-        case("large_logits_have_a_gradient_too", || {
-            let z = array![[800.0, 0.0, 799.0], [-900.0, -900.0, -950.0]];
-            let (_, expected) = Loss::of(z.clone(), &[Some(1), Some(0)], 0.0, 2);
-            compare(
-                say("∂L/∂z", "∂L/∂z"),
-                &cross_entropy_backward(z.view(), &[1, 0]),
-                &expected,
-            )
-            .axes([say("token", "词元"), say("vocabulary", "词表")])
-            .given("logits", &z)
-            .given("targets", &vec![1_usize, 0])
-            .check()
-        }),
+        case(
+            "large_logits_have_a_gradient_too",
+            "很大的 logits 也有梯度",
+            || {
+                let z = array![[800.0, 0.0, 799.0], [-900.0, -900.0, -950.0]];
+                let (_, expected) = Loss::of(z.clone(), &[Some(1), Some(0)], 0.0, 2);
+                compare(
+                    say("∂L/∂z", "∂L/∂z"),
+                    &cross_entropy_backward(z.view(), &[1, 0]),
+                    &expected,
+                )
+                .axes([say("token", "词元"), say("vocabulary", "词表")])
+                .given("logits", &z)
+                .given("targets", &vec![1_usize, 0])
+                .check()
+            },
+        ),
         case(
             "a_step_down_it_lowers_the_loss_of_the_shipped_model",
+            "沿梯度走一步，发布模型的损失下降",
             || {
                 // The prompt of the golden numbers: each token is the target of the one before.
                 let logits: Array2<f64> = goldens::act("tiny7b", "plain.logits");
@@ -190,6 +197,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         property(
             "rms_norm_hands_back_the_gradient_that_is_measured",
+            "RMSNorm 传回的梯度与测得的相同",
             (1..4_usize, 1..5_usize)
                 .prop_flat_map(|(t, d)| (matrix(t, d), vector(d), matrix(t, d))),
             |(x, gamma, y_bar)| {
@@ -233,6 +241,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         property(
             "gamma_gets_its_gradient_from_every_token",
+            "γ 的梯度来自每个词元",
             (1..4_usize, 1..5_usize)
                 .prop_flat_map(|(t, d)| (matrix(t, d), vector(d), matrix(t, d))),
             |(x, gamma, y_bar)| {

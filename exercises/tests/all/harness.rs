@@ -60,14 +60,22 @@ pub type Finding = Result<(), Problem>;
 
 /// One of the tests of an exercise.
 pub struct Trial {
+    /// What `cargo test` calls it, and takes as a filter.
     name: &'static str,
+    /// What the runner calls it, in the learner's language.
+    title: String,
     test: Box<dyn Fn() -> Finding + Send + Sync>,
 }
 
-/// A test of one case.
-pub fn case(name: &'static str, test: impl Fn() -> Finding + Send + Sync + 'static) -> Trial {
+/// A test of one case. `zh` is its name in Chinese.
+pub fn case(
+    name: &'static str,
+    zh: &str,
+    test: impl Fn() -> Finding + Send + Sync + 'static,
+) -> Trial {
     Trial {
         name,
+        title: say(name.replace('_', " "), zh),
         test: Box::new(move || without_panic(&test)),
     }
 }
@@ -76,6 +84,7 @@ pub fn case(name: &'static str, test: impl Fn() -> Finding + Send + Sync + 'stat
 /// `PROPTEST_RNG_SEED` asks for others, `PROPTEST_CASES` for more.
 pub fn property<S>(
     name: &'static str,
+    zh: &str,
     cases: S,
     test: impl Fn(S::Value) -> Finding + Send + Sync + 'static,
 ) -> Trial
@@ -129,6 +138,7 @@ where
     };
     Trial {
         name,
+        title: say(name.replace('_', " "), zh),
         test: Box::new(run),
     }
 }
@@ -174,6 +184,7 @@ pub fn run(exercises: Vec<(&'static str, Vec<Trial>)>) -> ExitCode {
                             exercise: exercise.to_owned(),
                             place,
                             name: trial.name.to_owned(),
+                            title: trial.title.clone(),
                             outcome: outcome.clone(),
                         });
                     match outcome {

@@ -237,7 +237,7 @@ fn check_found(
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        case("a_perfect_head_scores_one", || {
+        case("a_perfect_head_scores_one", "完美的头得 1 分", || {
             // moon fish tree | moon fish tree: each of the second copy looks at what followed it in the first.
             let tokens = [1, 2, 3, 9, 1, 2, 3];
             let mut perfect = Array2::zeros((7, 7));
@@ -253,6 +253,7 @@ pub fn trials() -> Vec<Trial> {
         }),
         property(
             "the_score_is_the_weight_on_all_targets",
+            "得分是落在全部目标上的权重",
             (2..8_usize).prop_flat_map(|n| (map(n), tokens(n))),
             |(map, tokens)| {
                 check_score(
@@ -265,6 +266,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         property(
             "chance_is_attention_shared_equally",
+            "碰巧的得分来自平均分配的注意力",
             (1..9_usize).prop_flat_map(tokens),
             |tokens| {
                 let n = tokens.len();
@@ -304,6 +306,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         case(
             "agrees_with_the_library_on_every_head_of_a_trained_model",
+            "训练好的模型的每个头都与库一致",
             || {
                 for sample in samples() {
                     let (layers, heads, ..) = sample.maps.dim();
@@ -327,25 +330,30 @@ pub fn trials() -> Vec<Trial> {
                 Ok(())
             },
         ),
-        case("finds_the_head_of_trained_models", || {
-            for sample in samples() {
-                let what = say(
-                    format!("the induction head of {}", sample.model),
-                    format!("{} 的归纳头", sample.model),
-                );
-                let ids = sample.text.ids();
-                check_found(
-                    what,
-                    find(sample.maps.view(), ids),
-                    &sample.maps,
-                    ids,
-                    Some(ranked_first(sample)),
-                )?;
-            }
-            Ok(())
-        }),
+        case(
+            "finds_the_head_of_trained_models",
+            "找到训练好的模型里的那个头",
+            || {
+                for sample in samples() {
+                    let what = say(
+                        format!("the induction head of {}", sample.model),
+                        format!("{} 的归纳头", sample.model),
+                    );
+                    let ids = sample.text.ids();
+                    check_found(
+                        what,
+                        find(sample.maps.view(), ids),
+                        &sample.maps,
+                        ids,
+                        Some(ranked_first(sample)),
+                    )?;
+                }
+                Ok(())
+            },
+        ),
         case(
             "finds_none_on_pieces_that_the_model_never_saw_copied",
+            "模型从没见过被重复的片段，就找不到",
             || {
                 let model = EmbeddedModel::Rope;
                 let text = twice(&heads::ordinary_pieces(model.tokenizer().vocabulary()), 50);
@@ -357,67 +365,76 @@ pub fn trials() -> Vec<Trial> {
                 check_found(what, find(maps.view(), text.ids()), &maps, text.ids(), None)
             },
         ),
-        case("finds_none_where_none_has_formed", || {
-            // Heads that look at the token before, at the first token, and at all alike.
-            let tokens: Vec<u32> = [2].into_iter().chain(3..15).chain(3..15).collect();
-            let n = tokens.len();
-            let before =
-                Array2::from_shape_fn((n, n), |(i, j)| f64::from(j == i.saturating_sub(1)));
-            let first = Array2::from_shape_fn((n, n), |(_, j)| f64::from(j == 0));
-            let maps = stack(Axis(0), &[before.view(), first.view(), alike(n).view()])
-                .expect("one shape")
-                .insert_axis(Axis(0));
-            check_found(
-                say("heads that do something else", "做别的事的头"),
-                find(maps.view(), &tokens),
-                &maps,
-                &tokens,
-                None,
-            )?;
-            // The small 13B of the golden numbers has random weights, and its prompt no token twice.
-            let maps: Array3<f64> = goldens::act("tiny13b", "plain.layers.0.attn_probs");
-            let ids: Array1<f64> = goldens::act("tiny13b", "plain.input_ids");
-            let ids: Vec<u32> = ids.iter().map(|&id| id as u32).collect();
-            let maps = maps.insert_axis(Axis(0));
-            check_found(
-                say("a text without a repetition", "没有重复的文本"),
-                find(maps.view(), &ids),
-                &maps,
-                &ids,
-                None,
-            )
-        }),
-        case("several_heads_may_do_it", || {
-            // Each looks at its targets with one weight, and leaves the rest to the first token.
-            let tokens: Vec<u32> = [2].into_iter().chain(3..9).chain(3..9).collect();
-            let n = tokens.len();
-            let head = |weight: f64| {
-                Array2::from_shape_fn((n, n), |(i, j)| match targets(&tokens, i).contains(&j) {
-                    true => weight,
-                    false if j == 0 && targets(&tokens, i).is_empty() => 1.0,
-                    false if j == 0 => 1.0 - weight,
-                    false => 0.0,
-                })
-            };
-            let all = [0.5, 0.75, 1.0, 0.75, 0.5].map(head);
-            let views: Vec<_> = all.iter().map(|map| map.view()).collect();
-            let maps = stack(Axis(0), &views)
-                .expect("one shape")
-                .insert_axis(Axis(0));
-            let what = say(
-                "five heads that all do it, the third best of all",
-                "五个头都这样做，第三个做得最好",
-            );
-            check_found(
-                what,
-                find(maps.view(), &tokens),
-                &maps,
-                &tokens,
-                Some(Head { layer: 0, head: 2 }),
-            )
-        }),
+        case(
+            "finds_none_where_none_has_formed",
+            "还没有形成时找不到",
+            || {
+                // Heads that look at the token before, at the first token, and at all alike.
+                let tokens: Vec<u32> = [2].into_iter().chain(3..15).chain(3..15).collect();
+                let n = tokens.len();
+                let before =
+                    Array2::from_shape_fn((n, n), |(i, j)| f64::from(j == i.saturating_sub(1)));
+                let first = Array2::from_shape_fn((n, n), |(_, j)| f64::from(j == 0));
+                let maps = stack(Axis(0), &[before.view(), first.view(), alike(n).view()])
+                    .expect("one shape")
+                    .insert_axis(Axis(0));
+                check_found(
+                    say("heads that do something else", "做别的事的头"),
+                    find(maps.view(), &tokens),
+                    &maps,
+                    &tokens,
+                    None,
+                )?;
+                // The small 13B of the golden numbers has random weights, and its prompt no token twice.
+                let maps: Array3<f64> = goldens::act("tiny13b", "plain.layers.0.attn_probs");
+                let ids: Array1<f64> = goldens::act("tiny13b", "plain.input_ids");
+                let ids: Vec<u32> = ids.iter().map(|&id| id as u32).collect();
+                let maps = maps.insert_axis(Axis(0));
+                check_found(
+                    say("a text without a repetition", "没有重复的文本"),
+                    find(maps.view(), &ids),
+                    &maps,
+                    &ids,
+                    None,
+                )
+            },
+        ),
+        case(
+            "several_heads_may_do_it",
+            "可以有几个头都会",
+            || {
+                // Each looks at its targets with one weight, and leaves the rest to the first token.
+                let tokens: Vec<u32> = [2].into_iter().chain(3..9).chain(3..9).collect();
+                let n = tokens.len();
+                let head = |weight: f64| {
+                    Array2::from_shape_fn((n, n), |(i, j)| match targets(&tokens, i).contains(&j) {
+                        true => weight,
+                        false if j == 0 && targets(&tokens, i).is_empty() => 1.0,
+                        false if j == 0 => 1.0 - weight,
+                        false => 0.0,
+                    })
+                };
+                let all = [0.5, 0.75, 1.0, 0.75, 0.5].map(head);
+                let views: Vec<_> = all.iter().map(|map| map.view()).collect();
+                let maps = stack(Axis(0), &views)
+                    .expect("one shape")
+                    .insert_axis(Axis(0));
+                let what = say(
+                    "five heads that all do it, the third best of all",
+                    "五个头都这样做，第三个做得最好",
+                );
+                check_found(
+                    what,
+                    find(maps.view(), &tokens),
+                    &maps,
+                    &tokens,
+                    Some(Head { layer: 0, head: 2 }),
+                )
+            },
+        ),
         property(
             "the_highest_score_wins",
+            "得分最高的胜出",
             (2..8_usize, 1..3_usize, 1..3_usize).prop_flat_map(|(n, layers, heads)| {
                 (
                     vec(map(n), layers * heads),

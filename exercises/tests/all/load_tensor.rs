@@ -199,69 +199,84 @@ fn check_refused(what: String, file: &[u8], name: &str, for_one_of: &[Refused]) 
 pub fn trials() -> Vec<Trial> {
     use Refused::{Contradiction, Format, Header, Missing, Truncated};
     vec![
-        property("finds_each_tensor_in_f32", vec(tensor(), 1..4), |tensors| {
-            check_file(&tensors, Dtype::F32)
-        }),
-        property("widens_bf16", vec(tensor(), 1..4), |tensors| {
-            check_file(&tensors, Dtype::BF16)
-        }),
-        case("reads_the_weights_of_the_shipped_model", || {
-            for path in ["tiny7b/model.safetensors", "tiny7b/acts.safetensors"] {
-                let path = goldens::file(path);
-                let file =
-                    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-                let tensors =
-                    read_safetensors(file.clone().into()).expect("the goldens are safetensors");
-                for (name, tensor) in tensors {
-                    match tensor {
-                        Ok(expected) => {
-                            let got = tensor_of(load_tensor(&file, &name))?;
-                            compare(name, &got, &expected.to_array().mapv(f64::from))
-                                .within(0.0)
-                                .check()?;
+        property(
+            "finds_each_tensor_in_f32",
+            "找到每个 f32 张量",
+            vec(tensor(), 1..4),
+            |tensors| check_file(&tensors, Dtype::F32),
+        ),
+        property(
+            "widens_bf16",
+            "把 bf16 展宽",
+            vec(tensor(), 1..4),
+            |tensors| check_file(&tensors, Dtype::BF16),
+        ),
+        case(
+            "reads_the_weights_of_the_shipped_model",
+            "读出发布模型的权重",
+            || {
+                for path in ["tiny7b/model.safetensors", "tiny7b/acts.safetensors"] {
+                    let path = goldens::file(path);
+                    let file =
+                        std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                    let tensors =
+                        read_safetensors(file.clone().into()).expect("the goldens are safetensors");
+                    for (name, tensor) in tensors {
+                        match tensor {
+                            Ok(expected) => {
+                                let got = tensor_of(load_tensor(&file, &name))?;
+                                compare(name, &got, &expected.to_array().mapv(f64::from))
+                                    .within(0.0)
+                                    .check()?;
+                            }
+                            // Token ids, which are I64.
+                            Err(_) => equal(
+                                name.clone(),
+                                &load_tensor(&file, &name),
+                                &Err(Format("I64".to_owned())),
+                            )
+                            .check()?,
                         }
-                        // Token ids, which are I64.
-                        Err(_) => equal(
-                            name.clone(),
-                            &load_tensor(&file, &name),
-                            &Err(Format("I64".to_owned())),
-                        )
-                        .check()?,
                     }
                 }
-            }
-            Ok(())
-        }),
-        case("says_what_it_does_not_read", || {
-            let file = claiming(r#""F32""#, "[2]", "[0,8]");
-            check_refused(
-                say("a name that is not there", "没有的名字"),
-                &file,
-                "beta",
-                &[Missing],
-            )?;
-            check_refused(
-                say("numbers in F16", "F16 的数"),
-                &claiming(r#""F16""#, "[4]", "[0,8]"),
-                "gamma",
-                &[Format("F16".to_owned())],
-            )?;
-            let file = with_header(
-                r#"{"__metadata__":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
-                &[0; 4],
-            );
-            check_refused(
-                say(
-                    "`__metadata__`, which is no tensor",
-                    "`__metadata__` 不是张量",
-                ),
-                &file,
-                "__metadata__",
-                &[Missing],
-            )
-        }),
+                Ok(())
+            },
+        ),
+        case(
+            "says_what_it_does_not_read",
+            "说明不读哪种格式",
+            || {
+                let file = claiming(r#""F32""#, "[2]", "[0,8]");
+                check_refused(
+                    say("a name that is not there", "没有的名字"),
+                    &file,
+                    "beta",
+                    &[Missing],
+                )?;
+                check_refused(
+                    say("numbers in F16", "F16 的数"),
+                    &claiming(r#""F16""#, "[4]", "[0,8]"),
+                    "gamma",
+                    &[Format("F16".to_owned())],
+                )?;
+                let file = with_header(
+                    r#"{"__metadata__":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
+                    &[0; 4],
+                );
+                check_refused(
+                    say(
+                        "`__metadata__`, which is no tensor",
+                        "`__metadata__` 不是张量",
+                    ),
+                    &file,
+                    "__metadata__",
+                    &[Missing],
+                )
+            },
+        ),
         property(
             "a_download_that_stopped_is_refused",
+            "没下载完的文件被拒绝",
             (tensor(), any::<prop::sample::Index>()),
             |(tensor, end)| {
                 let file = written(&[tensor], Dtype::F32);
@@ -277,68 +292,76 @@ pub fn trials() -> Vec<Trial> {
                 )
             },
         ),
-        case("the_length_of_the_header_is_a_claim", || {
-            for length in [u64::MAX, u64::MAX - 7, 1 << 63, 1 << 40, 3] {
-                let file = [&length.to_le_bytes()[..], b"{}"].concat();
+        case(
+            "the_length_of_the_header_is_a_claim",
+            "文件头的长度只是一面之词",
+            || {
+                for length in [u64::MAX, u64::MAX - 7, 1 << 63, 1 << 40, 3] {
+                    let file = [&length.to_le_bytes()[..], b"{}"].concat();
+                    check_refused(
+                        say(
+                            format!("a header that should be {length} bytes long, and 2 bytes"),
+                            format!("文件头自称有 {length} 个字节，实际只有 2 个"),
+                        ),
+                        &file,
+                        "gamma",
+                        &[Truncated],
+                    )?;
+                }
+                Ok(())
+            },
+        ),
+        case(
+            "a_header_may_be_anything",
+            "文件头可能是任何东西",
+            || {
+                for header in ["", "{", "[]", "7", "null", "\u{0}", r#"{"gamma":{}"#] {
+                    check_refused(
+                        say(
+                            format!("the header {header:?}"),
+                            format!("文件头 {header:?}"),
+                        ),
+                        &with_header(header, &[0; 8]),
+                        "gamma",
+                        &[Header],
+                    )?;
+                }
+                let file = [&4_u64.to_le_bytes()[..], b"\xff\xfe{}"].concat();
                 check_refused(
-                    say(
-                        format!("a header that should be {length} bytes long, and 2 bytes"),
-                        format!("文件头自称有 {length} 个字节，实际只有 2 个"),
-                    ),
-                    &file,
-                    "gamma",
-                    &[Truncated],
-                )?;
-            }
-            Ok(())
-        }),
-        case("a_header_may_be_anything", || {
-            for header in ["", "{", "[]", "7", "null", "\u{0}", r#"{"gamma":{}"#] {
-                check_refused(
-                    say(
-                        format!("the header {header:?}"),
-                        format!("文件头 {header:?}"),
-                    ),
-                    &with_header(header, &[0; 8]),
-                    "gamma",
-                    &[Header],
-                )?;
-            }
-            let file = [&4_u64.to_le_bytes()[..], b"\xff\xfe{}"].concat();
-            check_refused(
-                say("a header that is no text", "不是文本的文件头"),
-                &file,
-                "gamma",
-                &[Header],
-            )?;
-            let too_little = [
-                r#"{"dtype":"F32"}"#,
-                r#"{"dtype":"F32","shape":[2]}"#,
-                r#"{"shape":[2],"data_offsets":[0,8]}"#,
-            ];
-            for entry in ["null", "[]", "7", "{}"].into_iter().chain(too_little) {
-                let file = with_header(&format!(r#"{{"gamma":{entry}}}"#), &[0; 8]);
-                check_refused(
-                    say("an entry that does not say enough", "说得不够的条目"),
+                    say("a header that is no text", "不是文本的文件头"),
                     &file,
                     "gamma",
                     &[Header],
                 )?;
-            }
-            let shapes = ["[-2]", "[2.0]", r#"["2"]"#, "2", "[99999999999999999999]"]
-                .map(|shape| (shape, "[0,8]"));
-            let offsets = ["[0]", "[0,8,8]", "[-8,0]", "8"].map(|offsets| ("[2]", offsets));
-            for (shape, offsets) in shapes.into_iter().chain(offsets) {
-                check_refused(
-                    say("an entry of the wrong kind", "类型不对的条目"),
-                    &claiming(r#""F32""#, shape, offsets),
-                    "gamma",
-                    &[Header],
-                )?;
-            }
-            Ok(())
-        }),
-        case("offsets_are_claims", || {
+                let too_little = [
+                    r#"{"dtype":"F32"}"#,
+                    r#"{"dtype":"F32","shape":[2]}"#,
+                    r#"{"shape":[2],"data_offsets":[0,8]}"#,
+                ];
+                for entry in ["null", "[]", "7", "{}"].into_iter().chain(too_little) {
+                    let file = with_header(&format!(r#"{{"gamma":{entry}}}"#), &[0; 8]);
+                    check_refused(
+                        say("an entry that does not say enough", "说得不够的条目"),
+                        &file,
+                        "gamma",
+                        &[Header],
+                    )?;
+                }
+                let shapes = ["[-2]", "[2.0]", r#"["2"]"#, "2", "[99999999999999999999]"]
+                    .map(|shape| (shape, "[0,8]"));
+                let offsets = ["[0]", "[0,8,8]", "[-8,0]", "8"].map(|offsets| ("[2]", offsets));
+                for (shape, offsets) in shapes.into_iter().chain(offsets) {
+                    check_refused(
+                        say("an entry of the wrong kind", "类型不对的条目"),
+                        &claiming(r#""F32""#, shape, offsets),
+                        "gamma",
+                        &[Header],
+                    )?;
+                }
+                Ok(())
+            },
+        ),
+        case("offsets_are_claims", "偏移也只是一面之词", || {
             let claim = |shape: &str, offsets: &str, for_one_of: &[Refused]| {
                 check_refused(
                     say("8 bytes of numbers", "8 个字节的数"),
@@ -367,28 +390,33 @@ pub fn trials() -> Vec<Trial> {
                 &[Truncated],
             )
         }),
-        case("a_shape_can_be_larger_than_memory", || {
-            let claim = |shape: &str, offsets: &str, for_one_of: &[Refused]| {
-                check_refused(
-                    say("8 bytes of numbers", "8 个字节的数"),
-                    &claiming(r#""F32""#, shape, offsets),
-                    "gamma",
-                    for_one_of,
+        case(
+            "a_shape_can_be_larger_than_memory",
+            "形状可以大过内存",
+            || {
+                let claim = |shape: &str, offsets: &str, for_one_of: &[Refused]| {
+                    check_refused(
+                        say("8 bytes of numbers", "8 个字节的数"),
+                        &claiming(r#""F32""#, shape, offsets),
+                        "gamma",
+                        for_one_of,
+                    )
+                };
+                // Products that come out as 0, 8 and 8 in 64 bits.
+                claim("[4294967296,4294967296]", "[0,0]", &[Contradiction])?;
+                claim("[4611686018427387906]", "[0,8]", &[Contradiction])?;
+                claim("[2,9223372036854775809]", "[0,8]", &[Contradiction])?;
+                // A size that agrees with its offsets: 2^63 bytes.
+                claim(
+                    "[2305843009213693952]",
+                    "[0,9223372036854775808]",
+                    &[Truncated],
                 )
-            };
-            // Products that come out as 0, 8 and 8 in 64 bits.
-            claim("[4294967296,4294967296]", "[0,0]", &[Contradiction])?;
-            claim("[4611686018427387906]", "[0,8]", &[Contradiction])?;
-            claim("[2,9223372036854775809]", "[0,8]", &[Contradiction])?;
-            // A size that agrees with its offsets: 2^63 bytes.
-            claim(
-                "[2305843009213693952]",
-                "[0,9223372036854775808]",
-                &[Truncated],
-            )
-        }),
+            },
+        ),
         property(
             "never_panics",
+            "从不 panic",
             (
                 tensor(),
                 vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),

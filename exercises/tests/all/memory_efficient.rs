@@ -160,99 +160,123 @@ fn check(row: &Row) -> Finding {
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        property("blocks_give_what_the_whole_row_gives", rows(), |row| {
-            check(&row)
-        }),
-        property("remembers_relative_to_the_largest", rows(), |row| {
-            let mut running = Running::new(row.values.ncols());
-            let mut oracle = Oracle::new(1, row.values.ncols());
-            for (i, (scores, values)) in blocks(&row).into_iter().enumerate() {
-                running.meet(scores.view(), values.view());
-                oracle.meet(scores.clone().insert_axis(Axis(0)), values.view());
-                let after = |what: &str| {
-                    say(
-                        format!("{what} after block {i}"),
-                        format!("第 {i} 块之后的 {what}"),
-                    )
-                };
-                let of_block = scores.fold(f64::NEG_INFINITY, |m, &s| m.max(s));
-                let of_max = compare_number(after("max"), running.max, oracle.max[0])
-                    .smell(
-                        say("the maximum of this block alone", "只是这一块的最大值"),
-                        arr0(of_block),
-                    )
-                    .smell(
+        property(
+            "blocks_give_what_the_whole_row_gives",
+            "分块与整行结果相同",
+            rows(),
+            |row| check(&row),
+        ),
+        property(
+            "remembers_relative_to_the_largest",
+            "记住的量相对于最大值",
+            rows(),
+            |row| {
+                let mut running = Running::new(row.values.ncols());
+                let mut oracle = Oracle::new(1, row.values.ncols());
+                for (i, (scores, values)) in blocks(&row).into_iter().enumerate() {
+                    running.meet(scores.view(), values.view());
+                    oracle.meet(scores.clone().insert_axis(Axis(0)), values.view());
+                    let after = |what: &str| {
                         say(
-                            "max begins at 0, and should at −∞",
-                            "max 从 0 开始了，应从 −∞ 开始",
-                        ),
-                        arr0(oracle.max[0].max(0.0)),
+                            format!("{what} after block {i}"),
+                            format!("第 {i} 块之后的 {what}"),
+                        )
+                    };
+                    let of_block = scores.fold(f64::NEG_INFINITY, |m, &s| m.max(s));
+                    let of_max = compare_number(after("max"), running.max, oracle.max[0])
+                        .smell(
+                            say("the maximum of this block alone", "只是这一块的最大值"),
+                            arr0(of_block),
+                        )
+                        .smell(
+                            say(
+                                "max begins at 0, and should at −∞",
+                                "max 从 0 开始了，应从 −∞ 开始",
+                            ),
+                            arr0(oracle.max[0].max(0.0)),
+                        )
+                        .smell(
+                            say("max never moves", "max 从不变动"),
+                            arr0(f64::NEG_INFINITY),
+                        );
+                    given(of_max, &row).check()?;
+                    given(
+                        compare_number(after("sum"), running.sum, oracle.sum[0]),
+                        &row,
                     )
-                    .smell(
-                        say("max never moves", "max 从不变动"),
-                        arr0(f64::NEG_INFINITY),
-                    );
-                given(of_max, &row).check()?;
-                given(
-                    compare_number(after("sum"), running.sum, oracle.sum[0]),
-                    &row,
-                )
-                .check()?;
-                given(
-                    compare(
-                        after("weighted"),
-                        &running.weighted,
-                        &oracle.weighted.row(0).to_owned(),
-                    ),
-                    &row,
-                )
-                .check()?;
-            }
-            Ok(())
-        }),
-        case("survives_scores_that_climb", || {
-            check(&Row {
-                scores: array![-2000.0, -1000.0, 0.0, 1000.0, 2000.0],
-                values: array![[1.0], [2.0], [3.0], [4.0], [5.0]],
-                blocks: vec![1, 2, 2],
-            })
-        }),
-        case("survives_scores_that_fall", || {
-            check(&Row {
-                scores: array![2000.0, 1000.0, -2000.0],
-                values: array![[1.0], [2.0], [3.0]],
-                blocks: vec![1, 1, 1],
-            })
-        }),
-        case("a_block_may_be_hidden_whole", || {
-            let hidden = f64::NEG_INFINITY;
-            let values = array![[1.0, 0.0], [2.0, 0.0], [3.0, 1.0], [4.0, 0.0]];
-            for scores in [
-                array![hidden, hidden, 0.0, 0.0],
-                array![0.0, 0.0, hidden, hidden],
-            ] {
+                    .check()?;
+                    given(
+                        compare(
+                            after("weighted"),
+                            &running.weighted,
+                            &oracle.weighted.row(0).to_owned(),
+                        ),
+                        &row,
+                    )
+                    .check()?;
+                }
+                Ok(())
+            },
+        ),
+        case(
+            "survives_scores_that_climb",
+            "分数一路上升也不出错",
+            || {
                 check(&Row {
-                    scores,
-                    values: values.clone(),
-                    blocks: vec![2, 2],
-                })?;
-            }
-            Ok(())
-        }),
-        case("a_query_that_saw_nothing_gathers_nothing", || {
-            let hidden = f64::NEG_INFINITY;
-            let row = Row {
-                scores: array![hidden, hidden],
-                values: array![[1.0], [2.0]],
-                blocks: vec![1, 1],
-            };
-            given(compare(output(), &run(&row).output(), &array![0.0]), &row).check()?;
-            compare(
-                say("the output before any key", "还没有遇到键时的输出"),
-                &Running::new(2).output(),
-                &array![0.0, 0.0],
-            )
-            .check()
-        }),
+                    scores: array![-2000.0, -1000.0, 0.0, 1000.0, 2000.0],
+                    values: array![[1.0], [2.0], [3.0], [4.0], [5.0]],
+                    blocks: vec![1, 2, 2],
+                })
+            },
+        ),
+        case(
+            "survives_scores_that_fall",
+            "分数一路下降也不出错",
+            || {
+                check(&Row {
+                    scores: array![2000.0, 1000.0, -2000.0],
+                    values: array![[1.0], [2.0], [3.0]],
+                    blocks: vec![1, 1, 1],
+                })
+            },
+        ),
+        case(
+            "a_block_may_be_hidden_whole",
+            "可以有整块被隐藏",
+            || {
+                let hidden = f64::NEG_INFINITY;
+                let values = array![[1.0, 0.0], [2.0, 0.0], [3.0, 1.0], [4.0, 0.0]];
+                for scores in [
+                    array![hidden, hidden, 0.0, 0.0],
+                    array![0.0, 0.0, hidden, hidden],
+                ] {
+                    check(&Row {
+                        scores,
+                        values: values.clone(),
+                        blocks: vec![2, 2],
+                    })?;
+                }
+                Ok(())
+            },
+        ),
+        case(
+            "a_query_that_saw_nothing_gathers_nothing",
+            "什么也没看到的查询得到零",
+            || {
+                let hidden = f64::NEG_INFINITY;
+                let row = Row {
+                    scores: array![hidden, hidden],
+                    values: array![[1.0], [2.0]],
+                    blocks: vec![1, 1],
+                };
+                given(compare(output(), &run(&row).output(), &array![0.0]), &row).check()?;
+                compare(
+                    say("the output before any key", "还没有遇到键时的输出"),
+                    &Running::new(2).output(),
+                    &array![0.0, 0.0],
+                )
+                .check()
+            },
+        ),
     ]
 }

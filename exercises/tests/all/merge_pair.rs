@@ -148,16 +148,20 @@ fn check(tokens: &[u32], pair: Pair, new: u32) -> Finding {
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        case("does_the_example_of_the_page", || {
-            check(&[0, 0, 0, 1, 3, 0, 0, 0, 1, 0, 2], (0, 0), 4)
-        }),
+        case(
+            "does_the_example_of_the_page",
+            "做对页面上的例子",
+            || check(&[0, 0, 0, 1, 3, 0, 0, 0, 1, 0, 2], (0, 0), 4),
+        ),
         property(
             "merges_from_left_to_right",
+            "从左到右合并",
             (vec(0..3_u32, 0..10), (0..3_u32, 0..3_u32)),
             |(tokens, pair)| check(&tokens, pair, 3),
         ),
         property(
             "takes_everything_apart",
+            "能全部拆开",
             merges().prop_flat_map(|merges| {
                 let symbols = 3 + merges.len() as u32;
                 (vec(0..symbols, 0..6), Just(merges))
@@ -193,6 +197,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         property(
             "loses_nothing",
+            "什么也不丢",
             (
                 vec(0..3_u32, 0..24),
                 vec(any::<prop::sample::Index>(), 0..8),
@@ -220,20 +225,24 @@ pub fn trials() -> Vec<Trial> {
                 .check()
             },
         ),
-        case("goes_as_deep_as_the_merges_do", || {
-            // The k-th symbol stands for k + 2 letters.
-            let merges: Vec<Pair> = (0..5_000)
-                .map(|k| if k == 0 { (0, 1) } else { (k + 1, 1) })
-                .collect();
-            let expected = [vec![0], vec![1; 5_000]].concat();
-            let got = undo(&[5_001], &merges, 2);
-            equal(
-                say("how many symbols", "符号的个数"),
-                &got.len(),
-                &expected.len(),
-            )
-            .check()?;
-            equal(undone(), &got, &expected).check()
-        }),
+        case(
+            "goes_as_deep_as_the_merges_do",
+            "合并有多深就拆多深",
+            || {
+                // The k-th symbol stands for k + 2 letters.
+                let merges: Vec<Pair> = (0..5_000)
+                    .map(|k| if k == 0 { (0, 1) } else { (k + 1, 1) })
+                    .collect();
+                let expected = [vec![0], vec![1; 5_000]].concat();
+                let got = undo(&[5_001], &merges, 2);
+                equal(
+                    say("how many symbols", "符号的个数"),
+                    &got.len(),
+                    &expected.len(),
+                )
+                .check()?;
+                equal(undone(), &got, &expected).check()
+            },
+        ),
     ]
 }

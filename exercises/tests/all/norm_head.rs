@@ -103,40 +103,50 @@ pub fn trials() -> Vec<Trial> {
     vec![
         property(
             "divides_each_row_by_its_length",
+            "每行除以自己的长度",
             (1..4_usize, 1..5_usize, 1..5_usize)
                 .prop_flat_map(|(tokens, n, d)| (matrix(tokens, d), matrix(n, d))),
             |(x, w)| check(&x, &w),
         ),
-        case("a_token_that_was_never_trained", || {
-            let x = array![[1.0, -1.0], [0.5, 2.0]];
-            check(&x, &array![[0.0, 0.0], [3.0, 4.0]])?;
-            // Shorter than 1e-12, and not much longer.
-            check(&x, &array![[1e-13, 0.0], [3e-12, 4e-12]])
-        }),
-        case("gives_the_logits_of_the_shipped_models", || {
-            for size in ["tiny7b", "tiny13b"] {
-                let x: Array2<f64> = goldens::act(size, "plain.final_norm");
-                let w: Array2<f64> = goldens::weight(size, "lm_head.weight");
-                compare(
-                    say(format!("the logits of {size}"), format!("{size} 的 logit")),
-                    &norm_head(x.view(), w.view()),
-                    &goldens::act::<Ix2>(size, "plain.logits"),
-                )
-                .within(goldens::TOLERANCE)
-                .axes(axes())
-                .smell(
-                    say(
-                        "there is no NormHead in it: W as it is stored",
-                        "没有 NormHead：直接用了存储的 W",
-                    ),
-                    x.dot(&w.t()),
-                )
-                .check()?;
-            }
-            Ok(())
-        }),
+        case(
+            "a_token_that_was_never_trained",
+            "从没训练过的词元",
+            || {
+                let x = array![[1.0, -1.0], [0.5, 2.0]];
+                check(&x, &array![[0.0, 0.0], [3.0, 4.0]])?;
+                // Shorter than 1e-12, and not much longer.
+                check(&x, &array![[1e-13, 0.0], [3e-12, 4e-12]])
+            },
+        ),
+        case(
+            "gives_the_logits_of_the_shipped_models",
+            "logits 与发布的模型相同",
+            || {
+                for size in ["tiny7b", "tiny13b"] {
+                    let x: Array2<f64> = goldens::act(size, "plain.final_norm");
+                    let w: Array2<f64> = goldens::weight(size, "lm_head.weight");
+                    compare(
+                        say(format!("the logits of {size}"), format!("{size} 的 logit")),
+                        &norm_head(x.view(), w.view()),
+                        &goldens::act::<Ix2>(size, "plain.logits"),
+                    )
+                    .within(goldens::TOLERANCE)
+                    .axes(axes())
+                    .smell(
+                        say(
+                            "there is no NormHead in it: W as it is stored",
+                            "没有 NormHead：直接用了存储的 W",
+                        ),
+                        x.dot(&w.t()),
+                    )
+                    .check()?;
+                }
+                Ok(())
+            },
+        ),
         property(
             "a_program_for_llama_gives_the_same",
+            "为 Llama 写的程序给出同样结果",
             // Square, so that rows can be taken for columns.
             (1..5_usize).prop_flat_map(|d| (matrix(2, d), vector(d), matrix(d, d))),
             |(x, gamma, w)| {
@@ -162,6 +172,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         case(
             "a_program_for_llama_gives_the_logits_of_the_shipped_model",
+            "为 Llama 写的程序给出发布模型的 logits",
             || {
                 let x: Array2<f64> = goldens::act("tiny7b", "plain.layers.1.out");
                 let w: Array2<f64> = goldens::weight("tiny7b", "lm_head.weight");

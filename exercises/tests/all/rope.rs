@@ -118,29 +118,40 @@ fn check(
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        property("turns_neighbours", cases(), |(x, position)| {
-            check(
-                &rotate_neighbours(x.view(), position, BASE),
-                &rope_formal(x.view(), position, BASE),
-                &x,
-                position,
-                |i| (2 * i, 2 * i + 1),
-                halves(&x, position),
-            )
-        }),
-        property("turns_halves", cases(), |(x, position)| {
-            let half = x.len() / 2;
-            check(
-                &rotate_halves(x.view(), position, BASE),
-                &halves(&x, position),
-                &x,
-                position,
-                move |i| (i, i + half),
-                rope_formal(x.view(), position, BASE),
-            )
-        }),
+        property(
+            "turns_neighbours",
+            "旋转相邻的两维",
+            cases(),
+            |(x, position)| {
+                check(
+                    &rotate_neighbours(x.view(), position, BASE),
+                    &rope_formal(x.view(), position, BASE),
+                    &x,
+                    position,
+                    |i| (2 * i, 2 * i + 1),
+                    halves(&x, position),
+                )
+            },
+        ),
+        property(
+            "turns_halves",
+            "旋转前后两半的对应维",
+            cases(),
+            |(x, position)| {
+                let half = x.len() / 2;
+                check(
+                    &rotate_halves(x.view(), position, BASE),
+                    &halves(&x, position),
+                    &x,
+                    position,
+                    move |i| (i, i + half),
+                    rope_formal(x.view(), position, BASE),
+                )
+            },
+        ),
         property(
             "an_order_makes_the_one_the_other",
+            "换个顺序，一种变成另一种",
             cases(),
             |(x, position)| {
                 let d = x.len();
@@ -179,6 +190,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         property(
             "a_product_knows_the_distance_alone",
+            "内积只知道距离",
             (
                 (1..5_usize).prop_flat_map(|half| (vector(2 * half), vector(2 * half))),
                 0..20_usize,
@@ -207,34 +219,38 @@ pub fn trials() -> Vec<Trial> {
                 .check()
             },
         ),
-        case("turns_as_the_shipped_model_turns", || {
-            let pack: Array2<f64> = goldens::act("tiny7b", "plain.layers.0.W_pack");
-            let turned_heads: Array3<f64> = goldens::act("tiny7b", "plain.layers.0.q_rot");
-            let (heads, tokens, d) = turned_heads.dim();
-            for head in 0..heads {
-                for t in 0..tokens {
-                    let q = pack.slice(s![t, head * d..(head + 1) * d]);
-                    compare(
-                        say(
-                            format!("the query of head {head} at position {t}"),
-                            format!("第 {head} 个头在位置 {t} 的查询"),
-                        ),
-                        &rotate_halves(q, t, BASE),
-                        &turned_heads.slice(s![head, t, ..]).to_owned(),
-                    )
-                    .within(goldens::TOLERANCE)
-                    .axes(axes())
-                    .smell(
-                        say(
-                            "neighbours are turned, and the shipped model turns halves",
-                            "转的是相邻的维，而发布的模型转一半一半",
-                        ),
-                        rope_formal(q, t, BASE),
-                    )
-                    .check()?;
+        case(
+            "turns_as_the_shipped_model_turns",
+            "旋转与发布的模型相同",
+            || {
+                let pack: Array2<f64> = goldens::act("tiny7b", "plain.layers.0.W_pack");
+                let turned_heads: Array3<f64> = goldens::act("tiny7b", "plain.layers.0.q_rot");
+                let (heads, tokens, d) = turned_heads.dim();
+                for head in 0..heads {
+                    for t in 0..tokens {
+                        let q = pack.slice(s![t, head * d..(head + 1) * d]);
+                        compare(
+                            say(
+                                format!("the query of head {head} at position {t}"),
+                                format!("第 {head} 个头在位置 {t} 的查询"),
+                            ),
+                            &rotate_halves(q, t, BASE),
+                            &turned_heads.slice(s![head, t, ..]).to_owned(),
+                        )
+                        .within(goldens::TOLERANCE)
+                        .axes(axes())
+                        .smell(
+                            say(
+                                "neighbours are turned, and the shipped model turns halves",
+                                "转的是相邻的维，而发布的模型转一半一半",
+                            ),
+                            rope_formal(q, t, BASE),
+                        )
+                        .check()?;
+                    }
                 }
-            }
-            Ok(())
-        }),
+                Ok(())
+            },
+        ),
     ]
 }

@@ -20,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         property(
             "gives_the_weights_of_small_scores",
+            "小分数的权重正确",
             matrix_of(1..5, 1..6),
             |s| {
                 let exp = s.mapv(f64::exp);
@@ -67,6 +68,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         property(
             "does_not_mind_a_shift_of_all_scores",
+            "所有分数同加一个数，权重不变",
             (matrix_of(1..4, 1..5), -4..=4_i32),
             |(s, thousands)| {
                 let shifted = &s + f64::from(thousands) * 1000.0;
@@ -84,79 +86,96 @@ pub fn trials() -> Vec<Trial> {
                     .check()
             },
         ),
-        case("each_row_has_its_own_largest_score", || {
-            // One row far above the other: what suits the one does not suit the other.
-            let s = array![[900.0, 901.0], [-900.0, -901.0]];
-            compare(weights(), &softmax(s.view()), &oracle(s.view()))
+        case(
+            "each_row_has_its_own_largest_score",
+            "每行有自己的最大分数",
+            || {
+                // One row far above the other: what suits the one does not suit the other.
+                let s = array![[900.0, 901.0], [-900.0, -901.0]];
+                compare(weights(), &softmax(s.view()), &oracle(s.view()))
+                    .axes(axes())
+                    .given("scores", &s)
+                    .check()
+            },
+        ),
+        case(
+            "a_hidden_score_gets_exactly_nothing",
+            "被隐藏的分数权重恰好为零",
+            || {
+                let s = array![
+                    [0.5, f64::NEG_INFINITY, 0.5],
+                    [f64::NEG_INFINITY, 3.0, f64::NEG_INFINITY]
+                ];
+                compare(
+                    weights(),
+                    &softmax(s.view()),
+                    &array![[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]],
+                )
+                .within(0.0)
                 .axes(axes())
                 .given("scores", &s)
                 .check()
-        }),
-        case("a_hidden_score_gets_exactly_nothing", || {
-            let s = array![
-                [0.5, f64::NEG_INFINITY, 0.5],
-                [f64::NEG_INFINITY, 3.0, f64::NEG_INFINITY]
-            ];
-            compare(
-                weights(),
-                &softmax(s.view()),
-                &array![[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]],
-            )
-            .within(0.0)
-            .axes(axes())
-            .given("scores", &s)
-            .check()
-        }),
-        case("a_row_that_sees_nothing_is_zero", || {
-            let hidden = f64::NEG_INFINITY;
-            let s = array![[hidden, hidden], [1.0, 1.0]];
-            compare(
-                weights(),
-                &softmax(s.view()),
-                &array![[0.0, 0.0], [0.5, 0.5]],
-            )
-            .axes(axes())
-            .given("scores", &s)
-            .smell(
-                say(
-                    "a row of nothing but −∞: its largest score is −∞, and −∞ − \
-                (−∞) is not a number",
-                    "一行全是 −∞：最大值是 −∞，而 −∞ − (−∞) 不是数",
-                ),
-                array![[f64::NAN, f64::NAN], [0.5, 0.5]],
-            )
-            .smell(
-                say(
-                    "hidden keys share the attention of a row that should see \
-                nothing",
-                    "本应什么都看不到的一行，却把注意力分给了被隐藏的键",
-                ),
-                array![[0.5, 0.5], [0.5, 0.5]],
-            )
-            .check()
-        }),
-        case("gives_the_attention_of_the_shipped_model", || {
-            // Every head of the small 13B, as its own code computed it.
-            let scores: Array3<f64> = goldens::act("tiny13b", "plain.layers.0.attn_scores_masked");
-            let probs: Array3<f64> = goldens::act("tiny13b", "plain.layers.0.attn_probs");
-            for (head, (s, p)) in scores
-                .axis_iter(Axis(0))
-                .zip(probs.axis_iter(Axis(0)))
-                .enumerate()
-            {
+            },
+        ),
+        case(
+            "a_row_that_sees_nothing_is_zero",
+            "什么也看不到的行全是零",
+            || {
+                let hidden = f64::NEG_INFINITY;
+                let s = array![[hidden, hidden], [1.0, 1.0]];
                 compare(
-                    say(
-                        format!("the weights of head {head}"),
-                        format!("第 {head} 个头的权重"),
-                    ),
-                    &softmax(s),
-                    &p.to_owned(),
+                    weights(),
+                    &softmax(s.view()),
+                    &array![[0.0, 0.0], [0.5, 0.5]],
                 )
-                .within(goldens::TOLERANCE)
-                .axes([say("query", "查询"), say("key", "键")])
-                .check()?;
-            }
-            Ok(())
-        }),
+                .axes(axes())
+                .given("scores", &s)
+                .smell(
+                    say(
+                        "a row of nothing but −∞: its largest score is −∞, and −∞ − \
+                (−∞) is not a number",
+                        "一行全是 −∞：最大值是 −∞，而 −∞ − (−∞) 不是数",
+                    ),
+                    array![[f64::NAN, f64::NAN], [0.5, 0.5]],
+                )
+                .smell(
+                    say(
+                        "hidden keys share the attention of a row that should see \
+                nothing",
+                        "本应什么都看不到的一行，却把注意力分给了被隐藏的键",
+                    ),
+                    array![[0.5, 0.5], [0.5, 0.5]],
+                )
+                .check()
+            },
+        ),
+        case(
+            "gives_the_attention_of_the_shipped_model",
+            "注意力权重与发布的模型相同",
+            || {
+                // Every head of the small 13B, as its own code computed it.
+                let scores: Array3<f64> =
+                    goldens::act("tiny13b", "plain.layers.0.attn_scores_masked");
+                let probs: Array3<f64> = goldens::act("tiny13b", "plain.layers.0.attn_probs");
+                for (head, (s, p)) in scores
+                    .axis_iter(Axis(0))
+                    .zip(probs.axis_iter(Axis(0)))
+                    .enumerate()
+                {
+                    compare(
+                        say(
+                            format!("the weights of head {head}"),
+                            format!("第 {head} 个头的权重"),
+                        ),
+                        &softmax(s),
+                        &p.to_owned(),
+                    )
+                    .within(goldens::TOLERANCE)
+                    .axes([say("query", "查询"), say("key", "键")])
+                    .check()?;
+                }
+                Ok(())
+            },
+        ),
     ]
 }

@@ -25,6 +25,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         property(
             "lets_through_what_the_gate_opens",
+            "门开多少，放过多少",
             (1..4_usize, 1..4_usize, 1..5_usize).prop_flat_map(|(tokens, d, width)| {
                 (
                     matrix(tokens, d),
@@ -91,45 +92,55 @@ pub fn trials() -> Vec<Trial> {
                     .check()
             },
         ),
-        case("survives_a_gate_that_is_far_shut", || {
-            let one = array![[1.0]];
-            let x = array![[-2000.0], [2000.0]];
-            // z · e^z / (1 + e^z) is the same function, and overflows.
-            compare(
-                y(),
-                &swiglu(x.view(), one.view(), one.view(), one.view()),
-                &array![[0.0], [4e6]],
-            )
-            .axes(axes())
-            .given("x", &x)
-            .given("gate, up, down", &one)
-            .check()
-        }),
-        case("gives_the_layer_of_the_shipped_model", || {
-            let x: Array2<f64> = goldens::act("tiny7b", "plain.layers.1.post_attention_layernorm");
-            let map = |name| {
-                goldens::weight::<ndarray::Ix2>(
-                    "tiny7b",
-                    &format!("model.layers.1.mlp.{name}_proj.weight"),
+        case(
+            "survives_a_gate_that_is_far_shut",
+            "门关得很死也不出错",
+            || {
+                let one = array![[1.0]];
+                let x = array![[-2000.0], [2000.0]];
+                // z · e^z / (1 + e^z) is the same function, and overflows.
+                compare(
+                    y(),
+                    &swiglu(x.view(), one.view(), one.view(), one.view()),
+                    &array![[0.0], [4e6]],
                 )
-            };
-            let got = swiglu(
-                x.view(),
-                map("gate").view(),
-                map("up").view(),
-                map("down").view(),
-            );
-            compare(
-                y(),
-                &got,
-                &goldens::act::<ndarray::Ix2>("tiny7b", "plain.layers.1.mlp"),
-            )
-            .within(goldens::TOLERANCE)
-            .axes(axes())
-            .check()
-        }),
+                .axes(axes())
+                .given("x", &x)
+                .given("gate, up, down", &one)
+                .check()
+            },
+        ),
+        case(
+            "gives_the_layer_of_the_shipped_model",
+            "这一层与发布的模型相同",
+            || {
+                let x: Array2<f64> =
+                    goldens::act("tiny7b", "plain.layers.1.post_attention_layernorm");
+                let map = |name| {
+                    goldens::weight::<ndarray::Ix2>(
+                        "tiny7b",
+                        &format!("model.layers.1.mlp.{name}_proj.weight"),
+                    )
+                };
+                let got = swiglu(
+                    x.view(),
+                    map("gate").view(),
+                    map("up").view(),
+                    map("down").view(),
+                );
+                compare(
+                    y(),
+                    &got,
+                    &goldens::act::<ndarray::Ix2>("tiny7b", "plain.layers.1.mlp"),
+                )
+                .within(goldens::TOLERANCE)
+                .axes(axes())
+                .check()
+            },
+        ),
         property(
             "is_as_wide_as_the_recipe_says",
+            "宽度合乎规定",
             prop_oneof![Just(4096_usize), Just(5120), Just(48), 1..20_000_usize],
             |d| {
                 compare_number(say("the width", "宽度"), width(d), ffn_width(d))

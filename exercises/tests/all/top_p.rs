@@ -261,56 +261,77 @@ fn golden(size: &str) -> (Array1<f64>, f64, Array1<f64>) {
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        case("does_the_example", || {
+        case("does_the_example", "做对题目里的例子", || {
             check(&array![0.125, 0.5, 0.0625, 0.25, 0.0625], 0.75)
         }),
         property(
             "keeps_the_fewest_that_reach_p",
+            "留下达到 p 的最少几个",
             (distribution(), 0..=64_i32),
             |(probabilities, p)| check(&probabilities, f64::from(p) / 64.0),
         ),
-        case("keeps_the_likeliest_for_any_p", || {
-            check(&array![0.25, 0.625, 0.125], 0.0)?;
-            check(&array![0.25, 0.625, 0.125], 0.1)
-        }),
-        case("keeps_everything_for_a_p_of_one", || {
-            check(&array![0.25, 0.625, 0.125], 1.0)
-        }),
-        case("keeps_what_the_shipped_code_keeps", || {
-            for size in ["tiny7b", "tiny13b"] {
-                let (probabilities, p, left) = golden(size);
-                compare(
-                    say(
-                        format!("what is left of {size}"),
-                        format!("{size} 留下的分布"),
-                    ),
-                    &top_p(probabilities.view(), p),
-                    &left,
-                )
-                .within(goldens::TOLERANCE)
-                .axes([say("id", "id")])
-                .given("p", &p)
-                .check()?;
-            }
-            Ok(())
-        }),
+        case(
+            "keeps_the_likeliest_for_any_p",
+            "p 再小也留下最可能的",
+            || {
+                check(&array![0.25, 0.625, 0.125], 0.0)?;
+                check(&array![0.25, 0.625, 0.125], 0.1)
+            },
+        ),
+        case(
+            "keeps_everything_for_a_p_of_one",
+            "p 为 1 时全部留下",
+            || check(&array![0.25, 0.625, 0.125], 1.0),
+        ),
+        case(
+            "keeps_what_the_shipped_code_keeps",
+            "留下的与发布的代码相同",
+            || {
+                for size in ["tiny7b", "tiny13b"] {
+                    let (probabilities, p, left) = golden(size);
+                    compare(
+                        say(
+                            format!("what is left of {size}"),
+                            format!("{size} 留下的分布"),
+                        ),
+                        &top_p(probabilities.view(), p),
+                        &left,
+                    )
+                    .within(goldens::TOLERANCE)
+                    .axes([say("id", "id")])
+                    .given("p", &p)
+                    .check()?;
+                }
+                Ok(())
+            },
+        ),
         property(
             "draws_where_u_falls",
+            "u 落在哪里就抽哪个",
             (distribution(), 0..64_i32),
             |(probabilities, u)| check_draw(&probabilities, f64::from(u) / 64.0),
         ),
-        case("never_draws_what_cannot_be", || {
-            let p = array![0.0, 0.5, 0.0, 0.5, 0.0];
-            [0.0, 0.25, 0.5, 0.75]
-                .iter()
-                .try_for_each(|&u| check_draw(&p, u))
-        }),
-        case("survives_rounded_sums", || {
-            check_draw(&array![0.3, 0.0, 0.6999, 0.0], 0.99995)?;
-            check_draw(&array![0.9999, 0.0], 0.99999)
-        }),
+        case(
+            "never_draws_what_cannot_be",
+            "概率为零的永不被抽中",
+            || {
+                let p = array![0.0, 0.5, 0.0, 0.5, 0.0];
+                [0.0, 0.25, 0.5, 0.75]
+                    .iter()
+                    .try_for_each(|&u| check_draw(&p, u))
+            },
+        ),
+        case(
+            "survives_rounded_sums",
+            "总和有舍入也不出错",
+            || {
+                check_draw(&array![0.3, 0.0, 0.6999, 0.0], 0.99995)?;
+                check_draw(&array![0.9999, 0.0], 0.99999)
+            },
+        ),
         property(
             "draws_only_what_top_p_left",
+            "只抽 top-p 留下的",
             (distribution(), 0..=8_i32, 0..64_i32),
             |(probabilities, p, u)| {
                 let left = top_p(probabilities.view(), f64::from(p) / 8.0);

@@ -210,44 +210,62 @@ fn owned(words: &[(String, u64)]) -> Vec<(&str, u64)> {
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        case("does_the_example_of_the_page", || {
-            check(&[("aaabdaaabac", 1)], 3)
-        }),
+        case(
+            "does_the_example_of_the_page",
+            "做对页面上的例子",
+            || check(&[("aaabdaaabac", 1)], 3),
+        ),
         property(
             "learns_from_a_word",
+            "从一个词里学",
             ("[ab]{2,12}|(ab|aab|ba){1,6}|[abc]{2,16}", 1..12_usize),
             |(word, merges)| check(&[(&word, 1)], merges),
         ),
         property(
             "learns_from_words_that_occur_often",
+            "从多次出现的词里学",
             (vec(("[abc]{1,6}", 1..5_u64), 0..5), 1..10_usize),
             |(words, merges)| check(&owned(&words), merges),
         ),
-        case("a_word_ends_where_it_ends", || {
-            check(&[("ab", 1), ("ca", 1), ("ca", 1)], 5)
-        }),
-        case("takes_the_shorter_of_equals", || {
+        case(
+            "a_word_ends_where_it_ends",
+            "词到哪里为止，就到哪里为止",
+            || check(&[("ab", 1), ("ca", 1), ("ca", 1)], 5),
+        ),
+        case("takes_the_shorter_of_equals", "并列时取短的", || {
             // After `aa` there are `aab` and `yz`; the longer one is first in order.
             check(&[("aab", 2), ("aa", 1), ("yz", 2)], 3)
         }),
-        case("counts_characters_and_not_bytes", || {
-            // After `bb`: `bba` is three bytes and three characters, `一二` is six and two.
-            check(&[("bba", 2), ("bb", 1), ("一二", 2)], 3)
-        }),
-        case("ends_where_nothing_is_left", || {
-            check(&[], 3)?;
-            check(&[("a", 9), ("", 9)], 3)?;
-            check(&[("abc", 1)], 100)
-        }),
-        case("learns_from_stories_as_the_repository_does", || {
-            let mut words: BTreeMap<String, u64> = BTreeMap::new();
-            for story in Corpus::new(0).only(Kind::Story).take(20) {
-                for word in story.text.split_whitespace() {
-                    *words.entry(format!("{SPACE}{word}")).or_default() += 1;
+        case(
+            "counts_characters_and_not_bytes",
+            "数字符，不数字节",
+            || {
+                // After `bb`: `bba` is three bytes and three characters, `一二` is six and two.
+                check(&[("bba", 2), ("bb", 1), ("一二", 2)], 3)
+            },
+        ),
+        case(
+            "ends_where_nothing_is_left",
+            "没有可合并的就结束",
+            || {
+                check(&[], 3)?;
+                check(&[("a", 9), ("", 9)], 3)?;
+                check(&[("abc", 1)], 100)
+            },
+        ),
+        case(
+            "learns_from_stories_as_the_repository_does",
+            "从故事里学到的与本仓库相同",
+            || {
+                let mut words: BTreeMap<String, u64> = BTreeMap::new();
+                for story in Corpus::new(0).only(Kind::Story).take(20) {
+                    for word in story.text.split_whitespace() {
+                        *words.entry(format!("{SPACE}{word}")).or_default() += 1;
+                    }
                 }
-            }
-            let words: Vec<_> = words.into_iter().collect();
-            check(&owned(&words), 60)
-        }),
+                let words: Vec<_> = words.into_iter().collect();
+                check(&owned(&words), 60)
+            },
+        ),
     ]
 }
