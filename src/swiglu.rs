@@ -182,4 +182,10 @@ mod tests {
         );
         assert_eq!(y, ndarray::array![[1e8], [0.0]]);
     }
+
+    /// The report's sizes, and one that is a multiple already. Catches: a width rounded down, or to another multiple.
+    #[test]
+    fn the_width_is_the_recipes() {
+        assert_eq!([4096, 5120, 96].map(ffn_width), [11_008, 13_696, 256]);
+    }
 }

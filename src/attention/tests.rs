@@ -451,3 +451,39 @@ fn the_printed_mask_is_added_and_hides_nothing() {
         printed[[0, 0]]
     );
 }
+
+/// Catches: a reach that is off by one: a key that is looked at in vain, or hidden from a query that sees it.
+#[test]
+fn the_reach_ends_with_the_last_key_that_is_seen() {
+    for (first, queries, keys) in [(0, 0..1, 4), (0, 1..3, 4), (2, 0..2, 9), (3, 1..4, 5)] {
+        let causal = Visibility::Causal { first };
+        let seen = (0..keys)
+            .filter(|&j| queries.clone().any(|i| causal.sees(i, j)))
+            .count();
+        assert_eq!(causal.reach(&queries, keys), seen, "{first} {queries:?}");
+        assert_eq!(Visibility::All.reach(&queries, keys), keys);
+    }
+}
+
+/// Catches: a cache that says it is empty when it is not; tokens dropped in the first layer alone; a copy of all that is held at every token.
+#[test]
+fn a_cache_counts_what_it_holds_and_grows_in_large_steps() {
+    let mut cache = KeyValueCache::<f64>::new(2, 1, 1, 512);
+    assert!(cache.is_empty() && cache.layers[0].is_empty());
+    let one = ndarray::Array3::ones((1, 1, 1));
+    let (mut moved, mut at) = (0, cache.layers[0].keys(0).as_ptr());
+    for token in 1..=256 {
+        for layer in &mut cache.layers {
+            layer.append(one.view(), one.view());
+        }
+        assert_eq!((cache.len(), cache.layers[1].len()), (token, token));
+        assert!(!cache.is_empty() && !cache.layers[1].is_empty());
+        let now = cache.layers[0].keys(0).as_ptr();
+        moved += usize::from(std::mem::replace(&mut at, now) != now);
+    }
+    assert!(moved <= 10, "{moved} times");
+    cache.truncate(300);
+    assert_eq!(cache.len(), 256);
+    cache.truncate(5);
+    assert_eq!((cache.len(), cache.layers[1].len()), (5, 5));
+}

@@ -591,3 +591,62 @@ fn impossible_configurations_are_errors() {
         .contains("more than any checkpoint can hold")
     );
 }
+
+/// Catches: a limit that is off by one, or asked of another number.
+#[test]
+fn the_largest_that_is_possible_is_no_error() {
+    let good = small(16).1;
+    let changed = |change: &dyn Fn(&mut Config)| {
+        let mut config = good.clone();
+        change(&mut config);
+        config.validate()
+    };
+    let too_large = |name, value| Err(ConfigError::TooLarge { name, value });
+    let (largest, most_layers) = (1 << 28, 1 << 12);
+    assert_eq!(changed(&|c| c.vocab_size = largest), Ok(()));
+    assert_eq!(
+        changed(&|c| c.vocab_size = largest + 1),
+        too_large("vocab_size", largest + 1)
+    );
+    assert_eq!(changed(&|c| c.num_hidden_layers = most_layers), Ok(()));
+    assert_eq!(
+        changed(&|c| c.num_hidden_layers = most_layers + 1),
+        too_large("num_hidden_layers", most_layers + 1)
+    );
+    assert_eq!(changed(&|c| c.vocab_size = most_layers + 1), Ok(()));
+    for x in [0.0, -1.0, f64::INFINITY, f64::NAN] {
+        let name = |of: Result<(), ConfigError>| match of {
+            Err(ConfigError::NotPositive { name, .. }) => name,
+            other => panic!("{x}: {other:?}"),
+        };
+        assert_eq!(name(changed(&|c| c.rms_norm_eps = x)), "rms_norm_eps");
+        let rope = changed(&|c| c.position = Position::Rope { base: x });
+        assert_eq!(name(rope), "rope_theta");
+    }
+    assert_eq!(changed(&|c| c.num_key_value_heads = 1), {
+        let (heads, kv_heads) = (2, 1);
+        Err(ConfigError::PackedGroups { heads, kv_heads })
+    });
+    let shared = |c: &mut Config| (c.num_key_value_heads, c.packed_qkv) = (1, false);
+    assert_eq!(changed(&shared), Ok(()));
+    let odd = |c: &mut Config| (c.head_dim, c.position) = (3, Position::Alibi);
+    assert_eq!(changed(&odd), Ok(()));
+}
+
+/// The published numbers of parameters, and what no count shows. Catches: a size of the 13B left at that of the 7B.
+#[test]
+fn both_sizes_are_the_published_ones() {
+    let parameters = |config: &Config| -> usize {
+        let sizes = config.parameters().into_iter().map(|p| p.shape);
+        sizes.map(|shape| shape.iter().product::<usize>()).sum()
+    };
+    let (small, large) = (Config::baichuan2_7b(), Config::baichuan2_13b());
+    assert_eq!(parameters(&small), 7_505_973_248);
+    assert_eq!(parameters(&large), 13_896_668_160);
+    assert_eq!([small.query_width(), small.kv_width()], [4096; 2]);
+    assert_eq!([large.query_width(), large.kv_width()], [5120; 2]);
+    assert_eq!((small.validate(), large.validate()), (Ok(()), Ok(())));
+    assert_eq!(small.bias(0, 0).alibi_slope, None);
+    let last = crate::alibi::slopes(40)[39];
+    assert_eq!(large.bias(39, 0).alibi_slope, Some(last));
+}

@@ -164,4 +164,15 @@ mod tests {
         top_k(equal.view_mut(), 2);
         assert_eq!(kept(&equal), 4, "ties stay, as shipped");
     }
+
+    /// Catches: a comparison that takes the boundary for the other side.
+    #[test]
+    fn what_just_reaches_is_enough_and_one_keeps_the_unlikeliest() {
+        let mut halves = Array1::from_elem(2, 0.0_f32);
+        top_p(halves.view_mut(), 0.5);
+        assert_eq!(kept(&halves), 1, "1 − p together goes out, as shipped");
+        let mut unlikely = ndarray::array![0.0_f32, -200.0];
+        top_p(unlikely.view_mut(), 1.0);
+        assert_eq!(kept(&unlikely), 2, "its probability is rounded to 0");
+    }
 }

@@ -382,4 +382,43 @@ mod tests {
         let likeliest = greedy.likeliest(logits.clone().view_mut(), &[0, 3]);
         assert_eq!(argmax(stages[1].1.view()), likeliest);
     }
+
+    /// Catches: a limit that is off, or asked of another parameter.
+    #[test]
+    fn parameters_outside_their_range_are_errors() {
+        let good = Sampling::default();
+        let wrong = |sampling: Sampling| sampling.check().unwrap_err().name;
+        assert_eq!(good.check(), Ok(()));
+        assert_eq!(Sampling::greedy().check(), Ok(()), "1 is allowed");
+        for x in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+            let penalty = Sampling {
+                repetition_penalty: x,
+                ..good
+            };
+            assert_eq!(wrong(penalty), "the repetition penalty");
+            let temperature = Sampling {
+                temperature: x,
+                ..good
+            };
+            assert_eq!(wrong(temperature), "the temperature");
+            assert_eq!(wrong(Sampling { top_p: x, ..good }), "top-p");
+        }
+        assert_eq!(
+            wrong(Sampling {
+                top_p: 1.001,
+                ..good
+            }),
+            "top-p"
+        );
+        let coldest = Sampling {
+            temperature: 1e-4,
+            ..good
+        };
+        assert_eq!(coldest.check(), Ok(()));
+        let colder = Sampling {
+            temperature: 0.9e-4,
+            ..good
+        };
+        assert_eq!(wrong(colder), "the temperature");
+    }
 }

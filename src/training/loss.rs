@@ -150,4 +150,14 @@ mod tests {
         assert_eq!(cross_entropy(z.view(), &[1]), 2e4);
         assert_eq!(max_z(z.view()), 1e8);
     }
+
+    /// Catches: one part of the loss taken from the other.
+    #[test]
+    fn the_total_is_the_sum() {
+        let loss = Loss {
+            cross_entropy: 3.0,
+            max_z: 0.5,
+        };
+        assert_eq!(loss.total(), 3.5);
+    }
 }
