@@ -510,7 +510,7 @@ fn bad_input_is_an_error_and_leaves_the_cache_alone() {
     );
 }
 
-/// Catches: NaN passed on as an answer, or taken for a key that is hidden.
+/// Catches: NaN passed on as an answer, or taken for a key that is hidden; a position that is not counted from the beginning of the text.
 #[test]
 fn weights_that_are_not_numbers_are_an_error() {
     struct Broken(Random, &'static str);
@@ -542,6 +542,12 @@ fn weights_that_are_not_numbers_are_an_error() {
             let error = decoder.forward(&[2, 0, 3], &mut cache, probe).unwrap_err();
             assert!(matches!(error, Error::NotFinite { .. }), "{error}");
             assert_eq!(cache.len(), usize::from(fine));
+            let error = decoder.forward_last(&[2, 0], &mut cache, None).unwrap_err();
+            let last = cache.len() + 1;
+            assert!(
+                matches!(error, Error::NotFinite { position } if position == last),
+                "{error}"
+            );
         }
     }
 }

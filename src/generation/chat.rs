@@ -237,4 +237,29 @@ mod tests {
         assert_eq!(ids(7), [&[195, 99, 196, 100], &latest[..]].concat());
         assert_eq!(ids(100).len(), 11);
     }
+
+    /// Catches: the place of a message counted without the system's before it.
+    #[test]
+    fn a_system_message_in_the_middle_is_named_by_its_place() {
+        let roles = [Role::System, Role::User, Role::Assistant, Role::System];
+        let said = roles.map(|role| message(role, "x"));
+        let ids = ChatFormat::default().ids(&said, letters, 10, 5);
+        assert_eq!(ids, Err(ChatError::SystemNotFirst(3)));
+    }
+
+    /// Catches: names that do not fall on the ids of the chat tokens.
+    #[test]
+    fn the_names_are_those_of_the_real_tokenizer() {
+        let names = symbols();
+        let of = |id: u32| names[id as usize - 3].as_str();
+        assert_eq!(
+            [of(USER), of(ASSISTANT)],
+            ["<reserved_106>", "<reserved_107>"]
+        );
+        assert_eq!(
+            [of(3), of(88), of(89)],
+            ["<unused_3>", "<unused_88>", "<reserved_0>"]
+        );
+        assert_eq!(names.len(), 194);
+    }
 }

@@ -244,4 +244,24 @@ mod tests {
         assert!((0.003..0.005).contains(&eight), "{eight}");
         assert!((0.045..0.065).contains(&four), "{four}");
     }
+
+    proptest! {
+        /// Catches: scales tried in vain: not near the plain one, or not those that fit their codes.
+        #[test]
+        fn no_scale_nearby_leaves_less_error_in_four_bits(w in matrix(1, GROUP)) {
+            let w: [f32; GROUP] = std::array::from_fn(|i| w[[0, i]] as f32);
+            let left: f32 = of(Dtype::Int4, w).iter().zip(&w).map(|(a, b)| (a - b).powi(2)).sum();
+            let extreme = w.iter().fold(0.0_f32, |most, &w| if w.abs() > most.abs() { w } else { most });
+            let codes = |scale: f32| w.map(|w| (w * scale.recip()).round().clamp(-8.0, 7.0));
+            for tenth in -7..=7_i8 {
+                let plain = bf16::from_f32(extreme / -(8.0 + 0.1 * f32::from(tenth))).to_f32();
+                let pairs = || w.into_iter().zip(codes(plain));
+                let fitted: f32 = pairs().map(|(w, q)| w * q).sum::<f32>() / pairs().map(|(_, q)| q * q).sum::<f32>();
+                for scale in [plain, bf16::from_f32(fitted).to_f32()] {
+                    let error: f32 = w.iter().zip(codes(scale)).map(|(w, q)| (w - q * scale).powi(2)).sum();
+                    prop_assert!(left <= 1.001 * error, "{left}, and {error} by {scale}");
+                }
+            }
+        }
+    }
 }

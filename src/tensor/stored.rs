@@ -494,4 +494,23 @@ mod tests {
             "{overflow}"
         );
     }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Catches: a tile of another place, or one left out, where tokens are many and rows wider than a tile.
+        #[test]
+        fn many_tokens_meet_every_tile(
+            (x, w) in (5..8_usize, prop_oneof![1..40_usize, 500..1100_usize], 1..40_usize)
+                .prop_flat_map(|(tokens, width, out)| (matrix(tokens, width), matrix(out, width))),
+            dtype in 0..5_usize,
+        ) {
+            let dtype = [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::Int8, Dtype::Int4][dtype];
+            let [x, w] = [x, w].map(|m| in_groups(m.mapv(|m| m as f32)));
+            let stored = StoredTensor::rounded(w.into_dyn(), dtype);
+            let dense = stored.to_matrix("w").unwrap().mapv(f64::from);
+            let product = stored.apply(x.view()).mapv(f64::from);
+            prop_assert!(largest_difference(&product, &x.mapv(f64::from).dot(&dense.t())) < 1e-2);
+        }
+    }
 }

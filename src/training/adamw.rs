@@ -281,4 +281,24 @@ mod tests {
         assert_eq!(p.arrays[0], ones(1));
         assert_eq!(p.arrays[1], ones(2) * 0.95);
     }
+
+    /// Catches: a warm-up that begins at 0 or ends late; a cosine of another half; a rate that rises again behind the end.
+    #[test]
+    fn the_rate_rises_in_a_line_and_falls_along_a_cosine() {
+        let schedule = Schedule {
+            peak: 1.0,
+            end: 0.1,
+            warm_up: 4,
+            steps: 12,
+        };
+        let rates = [0, 3, 4, 6, 8, 12, 20].map(|step| schedule.rate(step));
+        let at_a_quarter = 0.1 + 0.45 * (1.0 + 0.5_f64.sqrt());
+        for (rate, expected) in
+            rates
+                .into_iter()
+                .zip([0.25, 1.0, 1.0, at_a_quarter, 0.55, 0.1, 0.1])
+        {
+            assert!((rate - expected).abs() < 1e-12, "{rate} for {expected}");
+        }
+    }
 }

@@ -276,4 +276,16 @@ mod tests {
             prop_assert!(by_differences::relative_error(&bar, &by_differences::of(&qkv, loss)) < 1e-6);
         }
     }
+
+    /// Catches: exponentials of scores from which the maximum was not taken.
+    #[test]
+    fn large_scores_stay_finite() {
+        let mut scores = ndarray::array![[300.0_f32, 5.0], [300.0, 299.0]];
+        softmax_causal(&mut scores.view_mut(), 0, None);
+        let nearer = 1.0 / (1.0 + (-1.0_f32).exp());
+        assert_eq!(scores.row(0), ndarray::array![1.0, 0.0]);
+        assert!(
+            (scores[[1, 0]] - nearer).abs() < 1e-6 && (scores[[1, 1]] + nearer - 1.0).abs() < 1e-6
+        );
+    }
 }

@@ -305,6 +305,7 @@ mod tests {
     use crate::{
         dtransformer::Config,
         probe::Trace,
+        testing::largest_difference,
         training::{backward::slope, loss as losses},
     };
     use proptest::prelude::*;
@@ -409,6 +410,21 @@ mod tests {
             }
         }
 
+        /// Catches: losses or gradients of parts that are not added, or each divided by its own count.
+        #[test]
+        fn a_step_in_parts_is_the_step((p, batch) in case()) {
+            let zeros = || Parameters::zeros(&p.config);
+            let mut once = zeros();
+            let whole = loss_and_gradient(&p, &batch, 0.01, batch.counted(), &mut once);
+            let mut parts = [zeros(), zeros()];
+            let sum = loss_and_gradient_of_parts(&p, &[batch.clone(), batch], 0.01, &mut parts);
+            prop_assert!((whole.cross_entropy - sum.cross_entropy).abs() < 1e-12);
+            prop_assert!((whole.max_z - sum.max_z).abs() < 1e-12);
+            for (once, sum) in once.arrays.iter().zip(&parts[0].arrays) {
+                prop_assert!(largest_difference(once, sum) < 1e-9);
+            }
+        }
+
         /// Catches: a forward pass in training that is not the model that runs.
         #[test]
         fn training_computes_the_decoders_loss((p, batch) in case()) {
@@ -426,5 +442,14 @@ mod tests {
             prop_assert!((ours.cross_entropy - cross_entropy / n).abs() < 1e-10);
             prop_assert!((ours.max_z - 0.01 * max_z / n).abs() < 1e-10);
         }
+    }
+
+    /// Catches: the last id among those that are read, or the first among those that follow.
+    #[test]
+    fn each_id_is_followed_by_the_next_of_its_sequence() {
+        let batch = Batch::of(&[[5, 6, 7].as_slice(), &[8, 9, 1]]);
+        assert_eq!(batch.tokens, 2);
+        assert_eq!(batch.ids, [5, 6, 8, 9]);
+        assert_eq!(batch.targets, [6, 7, 9, 1].map(Some));
     }
 }
