@@ -60,8 +60,8 @@ impl<A: NdFloat> LinearMap<A> for Array2<A> {
 /// Tokens up to which reading the weights takes longer than multiplying them.
 const FEW: usize = 4;
 
-/// Rows and columns of $W$ in a tile: its numbers, widened, stay in a cache of a megabyte, and BLAS finds enough of them to work at its full rate.
-const TILE: usize = 512;
+/// Rows and columns of $W$ in a tile, at the most: its numbers, widened, stay in a cache of a megabyte or two, and BLAS finds enough of them to work at its full rate.
+const TILE: [usize; 2] = [512, 640];
 
 /// Lengths below which a BLAS takes a product for small.
 const SMALL: usize = 256;
@@ -97,7 +97,7 @@ impl LinearMap<f32> for StoredTensor {
             });
         } else {
             let each = out.div_ceil(machine::threads());
-            let rows = even(each, TILE).next_multiple_of(16);
+            let rows = even(each, TILE[0]).next_multiple_of(16);
             threads::for_each_chunk(y.view_mut(), Axis(1), rows, |first, y| {
                 self.many_rows(first, x, y);
             });
@@ -140,7 +140,8 @@ impl StoredTensor {
     /// Some columns of $X W^\top$ for many tokens, bound by arithmetic: $\sum_k X_{\cdot k} W_{\cdot k}^\top$ over tiles that are widened once each.
     fn many_rows(&self, first: usize, x: ArrayView2<f32>, mut y: ArrayViewMut2<f32>) {
         let (rows, width) = (y.ncols(), self.row_len());
-        let columns = even(width, TILE * TILE / rows).next_multiple_of(GROUP);
+        // Of the width alone, so that no sum depends on how many threads there are.
+        let columns = even(width, TILE[1]).next_multiple_of(GROUP);
         // A BLAS packs what it multiplies, transposed or not, unless it is small: then rows by columns are quicker.
         let transposed = x.nrows().min(rows).min(columns) < SMALL;
         let fits = "as many elements as rows × columns";
