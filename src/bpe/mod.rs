@@ -33,6 +33,7 @@ mod byte_level;
 mod decoding;
 mod encoding;
 mod error;
+mod memory;
 mod pre_tokenize;
 pub mod sentencepiece;
 mod tokenizer;

@@ -7,6 +7,7 @@ use super::{
     Kind, SPACE, Tokenizer, TokenizerError, Vocabulary, byte_of_piece,
     decoding::Decoding,
     encoding::Merges,
+    memory::Memories,
     tokenizer::{Fallback, Finder, Pipeline},
 };
 use prost::{Enumeration, Message};
@@ -360,6 +361,7 @@ impl TryFrom<ModelProto> for Tokenizer {
                 strip_leading_spaces: normalizer.remove_extra_whitespaces,
                 unknown: trainer.unk_surface().into(),
             },
+            memories: Memories::default(),
             bos: control(trainer.bos_piece(), trainer.bos_id()),
             eos: control(trainer.eos_piece(), trainer.eos_id()),
             unk: Some(unk),

@@ -7,6 +7,7 @@ use super::{
     Kind, SPACE, Tokenizer, TokenizerError, Vocabulary, byte_level, byte_of_piece,
     decoding::Decoding,
     encoding::Merges,
+    memory::Memories,
     pre_tokenize::{Behavior, Cut, PrependScheme, Replacement, gpt2_words, pattern},
     tokenizer::{self, Fallback, Finder},
 };
@@ -281,6 +282,7 @@ pub fn read(bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
         named: Finder::new(&vocabulary, |kind| {
             matches!(kind, Kind::UserDefined | Kind::Control)
         })?,
+        memories: Memories::default(),
         bos: control(&vocabulary, "<s>"),
         eos: control(&vocabulary, "</s>"),
         unk,
