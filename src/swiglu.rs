@@ -88,7 +88,7 @@ impl<M> SwiGlu<M> {
     }
 }
 
-/// $g \leftarrow \mathrm{SiLU}(g) \cdot u$, element by element: $g \, u / (1 + e^{-g})$.
+/// $g \leftarrow \mathrm{SiLU}(g) \cdot u$, element by element: $g u / (1 + e^{-g})$.
 fn silu_times<A: NdFloat>(gated: &mut Array2<A>, up: ArrayView2<A>) {
     // An exponential takes the time of reading some thirty bytes.
     let (tokens, width) = gated.dim();

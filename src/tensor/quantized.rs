@@ -1,6 +1,6 @@
 //! Weights in eight or four bits: whole numbers in groups of 32, and one scale for each group.
 //!
-//! $$ \hat w_{ij} = s_{i,\lfloor j / 32 \rfloor} \, q_{ij}, \qquad q \in [-127, 127] \text{ or } [-8, 7] $$
+//! $$ \hat w_{ij} = s_{i,\lfloor j / 32 \rfloor} q_{ij}, \qquad q \in [-127, 127] \text{ or } [-8, 7] $$
 //!
 //! | | bits a weight | the numbers of a row | the scales of a row |
 //! |---|---|---|---|
