@@ -61,12 +61,11 @@ fn side_by_side(y: &mut [f32], mut dots: impl FnMut(Each<usize>) -> Each<f32>) {
     let stride = y.len().div_ceil(SIDE_BY_SIDE);
     for i in 0..stride {
         let mut rows = [0; SIDE_BY_SIDE];
-        for k in 0..SIDE_BY_SIDE {
-            rows[k] = (k * stride + i).min(y.len() - 1); // what is behind the last is the last, again
+        for (k, row) in rows.iter_mut().enumerate() {
+            *row = (k * stride + i).min(y.len() - 1); // what is behind the last is the last, again
         }
-        let products = dots(rows);
-        for k in 0..SIDE_BY_SIDE {
-            y[rows[k]] = products[k];
+        for (row, product) in rows.into_iter().zip(dots(rows)) {
+            y[row] = product;
         }
     }
 }
@@ -79,23 +78,23 @@ fn dots<T: Copy>(w: &[T], x: &[f32], y: &mut [f32], widen: impl Fn(T) -> f32) {
     let (x_blocks, x_rest) = x.as_chunks::<SUMS>();
     side_by_side(y, |rows| {
         let mut w_rows = [&w[..0]; SIDE_BY_SIDE];
-        for k in 0..SIDE_BY_SIDE {
-            w_rows[k] = &w[rows[k] * width..][..width];
+        for (w_row, row) in w_rows.iter_mut().zip(rows) {
+            *w_row = &w[row * width..][..width];
         }
         let mut sums = [[0.0_f32; SUMS]; SIDE_BY_SIDE];
         for (b, x) in x_blocks.iter().enumerate() {
-            for k in 0..SIDE_BY_SIDE {
-                let w = &w_rows[k][b * SUMS..][..SUMS];
+            for (sums, w_row) in sums.iter_mut().zip(w_rows) {
+                let w = &w_row[b * SUMS..][..SUMS];
                 for i in 0..SUMS {
-                    sums[k][i] += widen(w[i]) * x[i];
+                    sums[i] += widen(w[i]) * x[i];
                 }
             }
         }
         let mut products = [0.0; SIDE_BY_SIDE];
-        for k in 0..SIDE_BY_SIDE {
-            products[k] = total(sums[k]);
-            for (&w, x) in w_rows[k][width - x_rest.len()..].iter().zip(x_rest) {
-                products[k] += widen(w) * x;
+        for ((product, sums), w_row) in products.iter_mut().zip(sums).zip(w_rows) {
+            *product = total(sums);
+            for (&w, x) in w_row[width - x_rest.len()..].iter().zip(x_rest) {
+                *product += widen(w) * x;
             }
         }
         products
@@ -159,8 +158,8 @@ fn dots_int8(w: &[[u8; GROUP]], scales: &[[u8; 2]], x: &[f32], y: &mut [f32]) {
     side_by_side(y, |rows| {
         let mut sums = [[0.0_f32; HALF]; SIDE_BY_SIDE];
         for (g, x) in x.iter().enumerate() {
-            for k in 0..SIDE_BY_SIDE {
-                let at = rows[k] * groups + g;
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                let at = row * groups + g;
                 let (w, scale) = (&w[at], bf16::from_le_bytes(scales[at]).to_f32());
                 let mut group = [0.0_f32; HALF];
                 for i in 0..HALF {
@@ -170,13 +169,13 @@ fn dots_int8(w: &[[u8; GROUP]], scales: &[[u8; 2]], x: &[f32], y: &mut [f32]) {
                     group[i] += f32::from(w[HALF + i] as i8) * x[HALF + i];
                 }
                 for i in 0..HALF {
-                    sums[k][i] += group[i] * scale;
+                    sums[i] += group[i] * scale;
                 }
             }
         }
         let mut products = [0.0; SIDE_BY_SIDE];
-        for k in 0..SIDE_BY_SIDE {
-            products[k] = total(sums[k]);
+        for (product, sums) in products.iter_mut().zip(sums) {
+            *product = total(sums);
         }
         products
     });
@@ -375,28 +374,23 @@ mod x86 {
         side_by_side(y, |rows| {
             let mut sums = [_mm512_setzero_ps(); SIDE_BY_SIDE];
             for b in 0..whole {
-                for k in 0..SIDE_BY_SIDE {
-                    let group = rows[k] * groups + b * LANES;
+                for (sum, row) in sums.iter_mut().zip(rows) {
+                    let group = row * groups + b * LANES;
                     let words = words[group * GROUP / 2..].first_chunk();
                     let scales = scales[group..].first_chunk();
-                    sums[k] = block(
-                        sums[k],
-                        b,
-                        words.expect("a block"),
-                        scales.expect("a block"),
-                    );
+                    *sum = block(*sum, b, words.expect("a block"), scales.expect("a block"));
                 }
             }
             if whole * LANES < groups {
-                for k in 0..SIDE_BY_SIDE {
-                    let rest = rows[k] * groups + whole * LANES..(rows[k] + 1) * groups;
+                for (sum, row) in sums.iter_mut().zip(rows) {
+                    let rest = row * groups + whole * LANES..(row + 1) * groups;
                     let words = padded(&words[rest.start * GROUP / 2..rest.end * GROUP / 2]);
-                    sums[k] = block(sums[k], whole, &words, &padded(&scales[rest]));
+                    *sum = block(*sum, whole, &words, &padded(&scales[rest]));
                 }
             }
             let mut products = [0.0; SIDE_BY_SIDE];
-            for k in 0..SIDE_BY_SIDE {
-                products[k] = _mm512_reduce_add_ps(sums[k]);
+            for (product, sum) in products.iter_mut().zip(sums) {
+                *product = _mm512_reduce_add_ps(sum);
             }
             products
         });
@@ -443,31 +437,26 @@ mod x86 {
         side_by_side(y, |rows| {
             let mut sums = [_mm256_setzero_ps(); SIDE_BY_SIDE];
             for b in 0..whole {
-                for k in 0..SIDE_BY_SIDE {
-                    let group = rows[k] * groups + b * LANES;
+                for (sum, row) in sums.iter_mut().zip(rows) {
+                    let group = row * groups + b * LANES;
                     let words = words[group * GROUP / 2..].first_chunk();
                     let scales = scales[group..].first_chunk();
-                    sums[k] = block(
-                        sums[k],
-                        b,
-                        words.expect("a block"),
-                        scales.expect("a block"),
-                    );
+                    *sum = block(*sum, b, words.expect("a block"), scales.expect("a block"));
                 }
             }
             if whole * LANES < groups {
-                for k in 0..SIDE_BY_SIDE {
-                    let rest = rows[k] * groups + whole * LANES..(rows[k] + 1) * groups;
+                for (sum, row) in sums.iter_mut().zip(rows) {
+                    let rest = row * groups + whole * LANES..(row + 1) * groups;
                     let words = padded(&words[rest.start * GROUP / 2..rest.end * GROUP / 2]);
-                    sums[k] = block(sums[k], whole, &words, &padded(&scales[rest]));
+                    *sum = block(*sum, whole, &words, &padded(&scales[rest]));
                 }
             }
             let mut products = [0.0; SIDE_BY_SIDE];
             let mut lanes = [0.0; 8];
-            for k in 0..SIDE_BY_SIDE {
+            for (product, sum) in products.iter_mut().zip(sums) {
                 // SAFETY: the array has just its length.
-                unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sums[k]) };
-                products[k] = total(lanes);
+                unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sum) };
+                *product = total(lanes);
             }
             products
         });
