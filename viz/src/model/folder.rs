@@ -49,9 +49,16 @@ pub fn were_replaced(files: &Files) -> bool {
     *files != now
 }
 
+/// Those that a model is made of: what else a training run writes there does not count.
 fn files_of(folder: &Path) -> Files {
+    const KINDS: [&str; 4] = ["safetensors", "bin", "json", "model"];
+    let is_of_model = |path: &PathBuf| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        extension.is_some_and(|extension| KINDS.contains(&extension))
+    };
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Files = entries.map(|entry| look(entry.path())).collect();
+    let paths = entries.map(|entry| entry.path()).filter(is_of_model);
+    let mut files: Files = paths.map(look).collect();
     files.sort();
     files
 }

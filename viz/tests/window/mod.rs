@@ -89,7 +89,7 @@ fn frame(ui: &mut Ui, window: &mut Window) {
         .session
         .clamp(analysis.layers(), analysis.heads(), tokens);
     let mut scene = Scene::new(&analysis, &mut window.session, window.language);
-    scene.second = window.second.as_deref();
+    scene.second = window.second.as_ref();
     views::show(ui, &mut scene);
 }
 
