@@ -140,7 +140,7 @@ impl StoredTensor {
     /// Some columns of $X W^\top$ for many tokens, bound by arithmetic: $\sum_k X_{\cdot k} W_{\cdot k}^\top$ over tiles that are widened once each.
     fn many_rows(&self, first: usize, x: ArrayView2<f32>, mut y: ArrayViewMut2<f32>) {
         let (rows, width) = (y.ncols(), self.row_len());
-        // Of the width alone, so that no sum depends on how many threads there are.
+        // Of the width alone: sums are cut at the same places whatever the number of threads is.
         let columns = even(width, TILE[1]).next_multiple_of(GROUP);
         // A BLAS packs what it multiplies, transposed or not, unless it is small: then rows by columns are quicker.
         let transposed = x.nrows().min(rows).min(columns) < SMALL;
