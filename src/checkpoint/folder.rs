@@ -2,15 +2,14 @@
 
 use super::{
     Checkpoint, ConfigFileError, Error, Format, Gathered, GenerationConfig, NamedTensors, Problem,
-    config, read_config, read_generation_config, read_safetensors, read_torch,
+    config, mapped::Mapped, read_config, read_generation_config, read_safetensors, read_torch,
     safetensors::has_entry, unique::UniqueMap,
 };
 use bytes::Bytes;
 use indexmap::{IndexMap, IndexSet};
-use memmap2::Mmap;
 use serde::Deserialize;
 use std::{
-    fs::{self, File},
+    fs,
     io::ErrorKind,
     path::{Component, Path, PathBuf},
     sync::Arc,
@@ -29,7 +28,8 @@ impl Checkpoint {
     /// # Ok::<(), baichuan2::checkpoint::Error>(())
     /// ```
     ///
-    /// The files are mapped, and must not be changed while the checkpoint or a tensor of it lives.
+    /// The files are mapped, and must not be changed while the checkpoint or a tensor of it lives. One that is put in the place of another does no harm;
+    /// one that is written over changes the weights, and one that is cut ends the program: see [`when_cut`](super::when_cut).
     ///
     /// # Errors
     /// See [`Error`].
@@ -215,14 +215,11 @@ fn read_tensors(file: &Path) -> Result<(NamedTensors, Format), Error> {
 
 /// The bytes of a file, as pages that the system reads when they are touched.
 fn map(path: &Path) -> Result<Bytes, Error> {
-    let io = |reason| Error::Io {
+    let mapped = Mapped::open(path).map_err(|reason| Error::Io {
         file: path.to_owned(),
         reason,
-    };
-    let file = File::open(path).map_err(io)?;
-    // SAFETY: the pages are only read. That nobody shortens the file meanwhile is asked of the caller, in `Checkpoint::open`.
-    let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-    Ok(Bytes::from_owner(map))
+    })?;
+    Ok(Bytes::from_owner(mapped))
 }
 
 fn read_json<T>(

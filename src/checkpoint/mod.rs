@@ -26,6 +26,8 @@ mod folder;
 mod history;
 #[cfg(feature = "hub")]
 pub mod hub;
+#[cfg(feature = "files")]
+mod mapped;
 mod pickle;
 mod safetensors;
 #[cfg(feature = "files")]
@@ -42,6 +44,8 @@ pub use config::{
 pub use error::{Error, Problem, Problems, UnsupportedDtype};
 #[cfg(feature = "files")]
 pub use history::{history, tokens_seen};
+#[cfg(feature = "files")]
+pub use mapped::{WhenCut, when_cut};
 pub use pickle::PickleError;
 pub use safetensors::{SafetensorsError, read_safetensors};
 #[cfg(feature = "files")]

@@ -29,7 +29,10 @@ mod train_log;
 mod verify;
 
 use anyhow::{Context, Result};
-use baichuan2::bpe::Tokenizer;
+use baichuan2::{
+    bpe::Tokenizer,
+    checkpoint::{WhenCut, when_cut},
+};
 use clap::{Args, Parser, Subcommand};
 use std::{
     io::{self, BufWriter, Read, Write},
@@ -85,6 +88,7 @@ pub fn run() -> ExitCode {
     // Before anything computes: the first product would start the threads itself. The processors are known then, so that this cannot fail.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
     pool.build_global().expect("threads are started once");
+    when_cut(WhenCut::End);
     let result = match command {
         Command::Generate(command) => command.run(),
         Command::Chat(command) => command.run(),

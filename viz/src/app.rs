@@ -2,6 +2,7 @@
 
 use crate::{
     analysis::Analysis,
+    course::Course,
     language::Language,
     live::{Live, TEXT},
     model::{Source, count, short},
@@ -49,7 +50,25 @@ pub struct Viz {
     keys_shown: bool,
     /// When the next checkpoint is due, in seconds, while the film runs.
     film: Option<f64>,
+    browser: Browser,
+    dialog: Dialog,
+    /// What came of opening a page, where it could not be.
+    not_opened: (mpsc::Sender<String>, mpsc::Receiver<String>),
 }
+
+/// What a dialog asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pick {
+    /// A folder that is there.
+    Folder,
+    /// A file to be written.
+    File,
+}
+
+/// Asks for a path; nothing where none was chosen, or nobody can be asked.
+type Dialog = Arc<dyn Fn(Pick) -> Option<PathBuf> + Send + Sync>;
+/// Opens an address, or says why not.
+type Browser = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
 const SESSION: &str = "session";
 const SETTINGS: &str = "settings";
@@ -82,7 +101,35 @@ impl Viz {
             overwrite: None,
             keys_shown: false,
             film: None,
+            browser: Arc::new(|url: &str| {
+                opener::open_browser(url).map_err(|error| error.to_string())
+            }),
+            not_opened: mpsc::channel(),
+            dialog: Arc::new(|what: Pick| match what {
+                Pick::Folder => rfd::FileDialog::new().pick_folder(),
+                Pick::File => rfd::FileDialog::new().save_file(),
+            }),
         }
+    }
+
+    /// The same with something else than the system's dialogs.
+    pub fn with_dialog(
+        mut self,
+        dialog: impl Fn(Pick) -> Option<PathBuf> + Send + Sync + 'static,
+    ) -> Self {
+        self.dialog = Arc::new(dialog);
+        self
+    }
+
+    /// The same with the course in another folder, and something else than the system's browser to open its pages.
+    pub fn with_course(
+        mut self,
+        folder: PathBuf,
+        browser: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.live.course = Course::at(folder);
+        self.browser = Arc::new(browser);
+        self
     }
 
     /// Changes what the interface speaks.
@@ -131,11 +178,53 @@ impl Viz {
             self.settings.recent.insert(0, folder.clone());
             self.settings.recent.truncate(MOST);
         }
-        if let Some(folder) = answer(&mut self.chosen_folder) {
-            self.open(Source::Folder(folder));
+    }
+
+    /// Takes in what dialogs and the browser have answered.
+    fn answers(&mut self, context: &egui::Context) {
+        match answer(&mut self.chosen_folder) {
+            Some(Some(folder)) => {
+                self.open(Source::Folder(folder));
+                egui::Popup::close_all(context);
+            }
+            Some(None) => self.said = Some(self.tr(NO_DIALOG).into_owned()),
+            None => {}
         }
-        if let Some(file) = answer(&mut self.chosen_file) {
-            self.file = file.display().to_string();
+        match answer(&mut self.chosen_file) {
+            Some(Some(file)) => self.file = file.display().to_string(),
+            Some(None) => self.said = Some(self.tr(NO_DIALOG).into_owned()),
+            None => {}
+        }
+        if let Ok(why) = self.not_opened.1.try_recv() {
+            self.live.failure = Some(why);
+        }
+    }
+
+    /// Opens what was clicked, beside the window: some browsers are waited for.
+    fn browse(&mut self, context: &egui::Context) {
+        let mut urls = Vec::new();
+        context.output_mut(|output| {
+            output.commands.retain(|command| match command {
+                egui::OutputCommand::OpenUrl(open) => {
+                    urls.push(open.url.clone());
+                    false
+                }
+                _ => true,
+            });
+        });
+        for url in urls {
+            let (browser, language) = (self.browser.clone(), self.settings.language);
+            let (not_opened, context) = (self.not_opened.0.clone(), context.clone());
+            std::thread::spawn(move || {
+                if let Err(why) = browser(&url) {
+                    let why = language.format(
+                        "No browser can be started ({0}); open {1} yourself.",
+                        &[&why, &url],
+                    );
+                    let _ = not_opened.send(why);
+                    context.request_repaint();
+                }
+            });
         }
     }
 
@@ -295,18 +384,22 @@ impl Viz {
         });
     }
 
+    /// Opens a dialog, which waits for its user; the window does not.
+    fn ask(&mut self, what: Pick, context: &egui::Context) -> mpsc::Receiver<Option<PathBuf>> {
+        self.said = None;
+        let (send, receive) = mpsc::channel();
+        let (dialog, context) = (self.dialog.clone(), context.clone());
+        std::thread::spawn(move || {
+            let _ = send.send(dialog(what));
+            context.request_repaint();
+        });
+        receive
+    }
+
     fn open_menu(&mut self, ui: &mut Ui) {
         ui.set_min_width(360.0);
         if ui.button(self.tr("Choose a folder…")).clicked() {
-            let (send, receive) = mpsc::channel();
-            self.chosen_folder = Some(receive);
-            let context = ui.ctx().clone();
-            // The dialog waits for its user; the window must not.
-            std::thread::spawn(move || {
-                let _ = send.send(rfd::FileDialog::new().pick_folder());
-                context.request_repaint();
-            });
-            ui.close();
+            self.chosen_folder = Some(self.ask(Pick::Folder, ui.ctx()));
         }
         let label = ui.label(
             self.tr("or write where it lies (a Hugging Face folder, or a saved session), or drop it on the window:"),
@@ -318,7 +411,11 @@ impl Viz {
         if (ui.button(self.tr("Open")).clicked() || entered) && !self.folder.trim().is_empty() {
             let path = PathBuf::from(self.folder.trim());
             self.open_path(&path);
+            self.said = None;
             ui.close();
+        }
+        if let Some(said) = &self.said {
+            ui.label(said);
         }
     }
 
@@ -328,13 +425,7 @@ impl Viz {
         ui.add(TextEdit::singleline(&mut self.file).desired_width(f32::INFINITY))
             .labelled_by(label.id);
         if ui.button(self.tr("Choose where…")).clicked() {
-            let (send, receive) = mpsc::channel();
-            self.chosen_file = Some(receive);
-            let context = ui.ctx().clone();
-            std::thread::spawn(move || {
-                let _ = send.send(rfd::FileDialog::new().save_file());
-                context.request_repaint();
-            });
+            self.chosen_file = Some(self.ask(Pick::File, ui.ctx()));
         }
         ui.horizontal_wrapped(|ui| {
             for content in Content::ALL {
@@ -411,7 +502,9 @@ impl Viz {
         let playing = self.film.is_some();
         let button = ui.button(if playing { "■" } else { "▶" });
         let hint = if playing { "Stop" } else { "Watch it learn" };
-        if button.on_hover_text(language.tr(hint)).clicked() {
+        let hint = language.tr(hint);
+        let button = button.on_hover_text(hint.as_ref()).accessible_name(hint);
+        if button.clicked() {
             self.film = (!playing).then_some(0.0);
             if !playing && place == last {
                 place = 0;
@@ -465,7 +558,12 @@ impl Viz {
         ui.horizontal_wrapped(|ui| {
             if self.live.worker.is_busy() {
                 ui.spinner();
-                ui.label(language.tr("reading…"));
+                ui.label(match self.live.worker.layer() {
+                    Some((layer, of)) => {
+                        language.format("reading… layer {0} of {1}", &[&layer, &of])
+                    }
+                    None => language.tr("reading…").into_owned(),
+                });
                 if ui.small_button(language.tr("Cancel")).clicked() {
                     self.live.worker.cancel();
                     self.live.failure = Some(
@@ -476,6 +574,7 @@ impl Viz {
                 }
             }
             if let Some(why) = &self.live.failure {
+                let why = language.tr(why);
                 ui.label(RichText::new(why).color(ui.visuals().error_fg_color));
             } else if let Some(analysis) = &self.live.analysis {
                 ui.weak(language.format(
@@ -485,6 +584,11 @@ impl Viz {
                         &format!("{:.1}", analysis.took.as_secs_f64() * 1e3),
                     ],
                 ));
+                if self.live.read_anew {
+                    ui.label(
+                        language.tr("The files of this model were changed; it was read anew."),
+                    );
+                }
                 if analysis.left_out > 0 {
                     ui.label(language.format("{0} more were left out", &[&analysis.left_out]));
                     if ui.small_button(language.tr("Read all")).clicked() {
@@ -522,14 +626,17 @@ fn menu(name: &str) -> MenuButton<'_> {
 }
 
 /// What a dialog answered, once it has.
-fn answer(dialog: &mut Option<mpsc::Receiver<Option<PathBuf>>>) -> Option<PathBuf> {
+fn answer(dialog: &mut Option<mpsc::Receiver<Option<PathBuf>>>) -> Option<Option<PathBuf>> {
     let answer = dialog.as_ref()?.try_recv();
     if answer == Err(mpsc::TryRecvError::Empty) {
         return None;
     }
     *dialog = None;
-    answer.ok().flatten()
+    Some(answer.ok().flatten())
 }
+
+/// A dialog that was closed and one that the system does not have say the same: nothing.
+const NO_DIALOG: &str = "Nothing was chosen. If no dialog opened (it needs a desktop portal), write the path in the field.";
 
 /// The keys, and what they do.
 const KEYS: [(&str, &str); 9] = [
@@ -578,6 +685,7 @@ impl Viz {
     /// One frame of the window.
     pub fn show(&mut self, ui: &mut Ui) {
         self.receive();
+        self.answers(ui.ctx());
         self.keys(ui);
         Panel::top("model").show(ui, |ui| self.model_bar(ui));
         Panel::top("text").show(ui, |ui| self.text(ui));
@@ -595,8 +703,9 @@ impl Viz {
         CentralPanel::default_margins()
             .show(ui, |ui| self.live.view(ui, self.settings.language, true));
         self.key_list(ui);
-        self.live.ask();
         let time = ui.input(|input| input.time);
+        self.live.follow_files(time);
+        self.live.ask();
         self.undoer.feed_state(time, &self.live.session);
     }
 }
@@ -604,6 +713,11 @@ impl Viz {
 impl eframe::App for Viz {
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
         self.show(ui);
+        self.browse(ui.ctx());
+        if matches!(self.live.session.wanted.model, Source::Folder(_)) {
+            // Files change without a word.
+            ui.ctx().request_repaint_after_secs(1.0);
+        }
     }
 
     fn save(&mut self, storage: &mut dyn eframe::Storage) {

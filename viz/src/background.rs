@@ -3,6 +3,7 @@
 use crate::{lane, language::Language};
 use eframe::egui::{Context, Id, Ui};
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -33,7 +34,10 @@ impl<A> Latest<A> {
 struct Slot<K, A> {
     asked: Option<K>,
     answer: Option<(K, Arc<A>)>,
+    /// Whether an answer to what was asked last is to come.
     is_busy: bool,
+    /// Whether there is work under way, be it outdated: the next begins when it has ended, so that a hand that is faster than the work does not pile it up.
+    is_at_work: bool,
 }
 
 struct Shared<K, A> {
@@ -54,9 +58,15 @@ where
 {
     let shared = shared::<K, A>(ui, id);
     let mut slot = lock(&shared.slot);
-    if slot.asked.as_ref() != Some(&key) {
-        slot.asked = Some(key.clone());
+    let is_new = slot.asked.as_ref() != Some(&key);
+    if is_new && slot.is_at_work {
+        // It is asked to give up, and wakes the window when it has.
+        shared.newest.fetch_add(1, Ordering::Relaxed);
+        slot.asked = None;
         slot.is_busy = true;
+    } else if is_new {
+        slot.asked = Some(key.clone());
+        (slot.is_busy, slot.is_at_work) = (true, true);
         let serial = shared.newest.fetch_add(1, Ordering::Relaxed) + 1;
         let (theirs, context, work, key) = (shared.clone(), ui.ctx().clone(), work(), key.clone());
         drop(slot);
@@ -112,6 +122,7 @@ where
                 asked: None,
                 answer: None,
                 is_busy: false,
+                is_at_work: false,
             }),
             answered: Condvar::new(),
         })
@@ -127,15 +138,19 @@ fn answer<K, A>(
     work: impl FnOnce(&dyn Fn() -> bool) -> Option<A>,
 ) {
     let outdated = || shared.newest.load(Ordering::Relaxed) != serial;
-    let Some(made) = work(&outdated) else {
-        return;
-    };
+    // Work that panics is work that gave up: the next question is answered all the same.
+    let made = catch_unwind(AssertUnwindSafe(|| work(&outdated)));
+    let made = made.ok().flatten();
     let mut slot = lock(&shared.slot);
-    if outdated() {
-        return;
+    slot.is_at_work = false;
+    // What was made of an outdated question is still newer than what is shown.
+    slot.answer = match made {
+        Some(made) => Some((key, Arc::new(made))),
+        None => slot.answer.take(),
+    };
+    if !outdated() {
+        slot.is_busy = false;
     }
-    slot.answer = Some((key, Arc::new(made)));
-    slot.is_busy = false;
     drop(slot);
     shared.answered.notify_all();
     context.request_repaint();

@@ -3,7 +3,11 @@
 //! As with [`worker`](crate::worker), what is wanted last is what counts: what is under way for something older ends before the next layer. What was
 //! read stays in a cache for as long as model and heads stay the same, so that a token costs one token, also after going back.
 
-use crate::{analysis::Analysis, lane::Lane, model::Model};
+use crate::{
+    analysis::Analysis,
+    lane::Lane,
+    model::{CHANGED, Model},
+};
 use baichuan2::{
     dtransformer,
     generation::{Error, Event as Progress, Left, Sampler, Sampling, Session, Stage},
@@ -240,10 +244,8 @@ impl Generator {
         self.steps.clear();
         self.end = None;
         // The pass that was analysed has them already.
-        let logits = analysis.rows(Site::Logits);
-        let last =
-            logits.and_then(|logits| Some(logits.rows().into_iter().next_back()?.to_owned()));
-        self.next = last.map(Arc::new);
+        let last = analysis.tokens.len().checked_sub(1);
+        self.next = last.and_then(|last| analysis.logits(last)).map(Arc::new);
     }
 
     /// The tokens that were added.
@@ -516,8 +518,12 @@ impl Answer {
         };
         let off = switched_off.iter().copied();
         let off = off.filter(|head| head.layer < layers && head.head < heads);
-        let outdated = || self.outdated();
-        let mut until = Until(&outdated);
+        let changed = || vec![Event::Ended(End::Failed(CHANGED.into()))];
+        if model.was_replaced() {
+            return Err(changed());
+        }
+        let stop = || self.outdated() || model.was_replaced();
+        let mut until = Until(&stop);
         let without = Without::new(off, layers, heads).expect("heads that are there");
         let mut probe = without.then(&mut until);
         let logits = session.read(text, Some(&mut probe), &mut |progress| {
@@ -538,6 +544,7 @@ impl Answer {
         });
         match logits {
             Ok(Some(logits)) => Ok(logits),
+            Err(Error::Decoder(dtransformer::Error::Stopped)) if !self.outdated() => Err(changed()),
             Ok(None) | Err(Error::Decoder(dtransformer::Error::Stopped)) => Err(Vec::new()),
             Err(error) => Err(vec![Event::Ended(End::Failed(error.to_string()))]),
         }

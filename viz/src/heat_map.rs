@@ -1,6 +1,6 @@
 //! A map of numbers with a token at each row and column: zoomed with the wheel, moved with the pointer, read by pointing at it.
 
-use crate::{language::Language, theme};
+use crate::{background, language::Language, theme};
 use baichuan2::picture::Colors;
 use eframe::egui::{
     self, Align2, Color32, ColorImage, FontId, Pos2, Rect, Response, Role, Sense, Stroke,
@@ -112,15 +112,28 @@ pub struct Pointed {
     pub clicked: Option<[usize; 2]>,
 }
 
-/// What was drawn last.
-#[derive(Clone)]
-struct Drawn {
+/// Which picture of which part.
+#[derive(Clone, PartialEq)]
+struct Asked {
     version: u64,
     rows: Range<usize>,
     columns: Range<usize>,
     size: [usize; 2],
     palette: Palette,
     dark: bool,
+}
+
+impl Asked {
+    /// Whether this is a picture of the same map, if of another part of it.
+    fn is_of(&self, other: &Asked) -> bool {
+        (self.version, self.palette, self.dark) == (other.version, other.palette, other.dark)
+    }
+}
+
+/// The newest picture, on its texture.
+#[derive(Clone)]
+struct Drawn {
+    asked: Asked,
     texture: TextureHandle,
 }
 
@@ -128,12 +141,13 @@ const LABEL: f32 = 11.0;
 const MARGIN: f32 = 110.0;
 
 impl HeatMap<'_> {
-    /// Shows the map in the space that is left. `shades` gives a rectangle of it, rows × columns, in at most so many cells, from 0 to 1, NaN where hidden.
+    /// Shows the map in the space that is left. `shades` gives a rectangle of it, rows × columns, in at most so many cells, from 0 to 1, NaN where hidden;
+    /// it is called beside the window, and until it has answered the part that was seen before is shown where it belongs.
     pub fn show(
         &self,
         ui: &mut Ui,
         language: Language,
-        shades: impl FnOnce(Range<usize>, Range<usize>, [usize; 2]) -> Array2<f32>,
+        shades: impl FnOnce(Range<usize>, Range<usize>, [usize; 2]) -> Array2<f32> + Send + 'static,
     ) -> Pointed {
         self.show_in(ui, language, Palette::Shades(self.colors), shades)
     }
@@ -143,7 +157,7 @@ impl HeatMap<'_> {
         &self,
         ui: &mut Ui,
         language: Language,
-        differences: impl FnOnce(Range<usize>, Range<usize>, [usize; 2]) -> Array2<f32>,
+        differences: impl FnOnce(Range<usize>, Range<usize>, [usize; 2]) -> Array2<f32> + Send + 'static,
     ) -> Pointed {
         self.show_in(ui, language, Palette::Signed, differences)
     }
@@ -153,7 +167,7 @@ impl HeatMap<'_> {
         ui: &mut Ui,
         language: Language,
         palette: Palette,
-        shades: impl FnOnce(Range<usize>, Range<usize>, [usize; 2]) -> Array2<f32>,
+        shades: impl FnOnce(Range<usize>, Range<usize>, [usize; 2]) -> Array2<f32> + Send + 'static,
     ) -> Pointed {
         let all = [self.rows.len(), self.columns.len()];
         let (whole, response) = ui.allocate_exact_size(
@@ -212,14 +226,15 @@ impl HeatMap<'_> {
                 .min((map.width() * pixels).ceil() as usize)
                 .max(1),
         ];
-        let texture = self.texture(
-            ui,
-            id.with("texture"),
-            [rows.clone(), columns.clone()],
+        let asked = Asked {
+            version: self.version,
+            rows: rows.clone(),
+            columns: columns.clone(),
             size,
             palette,
-            shades,
-        );
+            dark: ui.visuals().dark_mode,
+        };
+        let (drawn, is_busy) = self.drawn(ui, id, asked, shades);
         let place = |row: f64, column: f64| {
             pos2(
                 map.left() + ((column - window.from[1]) as f32) * cell.x,
@@ -227,16 +242,24 @@ impl HeatMap<'_> {
             )
         };
         let painter = ui.painter_at(whole);
-        let image = Rect::from_min_max(
-            place(rows.start as f64, columns.start as f64),
-            place(rows.end as f64, columns.end as f64),
-        );
-        painter.with_clip_rect(map.intersect(whole)).image(
-            texture.id(),
-            image,
-            Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0)),
-            Color32::WHITE,
-        );
+        if let Some(Drawn { asked, texture }) = &drawn {
+            let (rows, columns) = (&asked.rows, &asked.columns);
+            let image = Rect::from_min_max(
+                place(rows.start as f64, columns.start as f64),
+                place(rows.end as f64, columns.end as f64),
+            );
+            painter.with_clip_rect(map.intersect(whole)).image(
+                texture.id(),
+                image,
+                Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0)),
+                Color32::WHITE,
+            );
+        }
+        if is_busy {
+            let side = 24.0_f32.min(map.width()).min(map.height());
+            let corner = Rect::from_center_size(map.center(), egui::Vec2::splat(side));
+            egui::Spinner::new().paint_at(ui, corner);
+        }
         let ink = ui.visuals().text_color();
         let faint = ui.visuals().weak_text_color();
         let strong = ui.visuals().strong_text_color();
@@ -317,16 +340,14 @@ impl HeatMap<'_> {
         }
         ui.data_mut(|data| data.insert_temp(id, (all, window)));
         if window != Window::whole(all[0], all[1]) {
-            painter.text(
-                whole.right_bottom() - vec2(4.0, 4.0),
-                Align2::RIGHT_BOTTOM,
-                language.format(
-                    "{0} × {1} of {2} × {3}; double-click for all",
-                    &[&rows.len(), &columns.len(), &all[0], &all[1]],
-                ),
-                font,
-                faint,
+            let part = language.format(
+                "{0} × {1} of {2} × {3}; double-click for all",
+                &[&rows.len(), &columns.len(), &all[0], &all[1]],
             );
+            let corner = whole.right_bottom() - vec2(4.0, 4.0);
+            painter.text(corner, Align2::RIGHT_BOTTOM, &part, font, faint);
+            ui.ctx()
+                .accesskit_node_builder(response.id, |node| node.set_value(part));
         }
         let clicked = response.clicked() && !response.double_clicked();
         Pointed {
@@ -336,46 +357,47 @@ impl HeatMap<'_> {
         }
     }
 
-    fn texture(
+    /// The newest picture of this map, and whether a newer one is still to come.
+    fn drawn(
         &self,
         ui: &Ui,
         id: egui::Id,
-        [rows, columns]: [Range<usize>; 2],
-        size: [usize; 2],
-        palette: Palette,
-        shades: impl FnOnce(Range<usize>, Range<usize>, [usize; 2]) -> Array2<f32>,
-    ) -> TextureHandle {
-        let dark = ui.visuals().dark_mode;
-        let known = ui.data(|data| data.get_temp::<Drawn>(id));
-        let fits = |drawn: &Drawn| {
-            drawn.version == self.version
-                && (&drawn.rows, &drawn.columns) == (&rows, &columns)
-                && (drawn.size, drawn.palette, drawn.dark) == (size, palette, dark)
-        };
-        if let Some(drawn) = known.clone().filter(fits) {
-            return drawn.texture;
-        }
-        let image = image(&shades(rows.clone(), columns.clone(), size), palette, dark);
-        let texture = match known {
-            Some(mut drawn) => {
-                drawn.texture.set(image, TextureOptions::NEAREST);
-                drawn.texture
+        asked: Asked,
+        shades: impl FnOnce(Range<usize>, Range<usize>, [usize; 2]) -> Array2<f32> + Send + 'static,
+    ) -> (Option<Drawn>, bool) {
+        let latest = background::latest(ui, id.with("image"), asked.clone(), || {
+            let of = asked.clone();
+            move |_: &dyn Fn() -> bool| {
+                let shades = shades(of.rows.clone(), of.columns.clone(), of.size);
+                let image = image(&shades, of.palette, of.dark);
+                Some((of, image))
             }
-            None => ui
-                .ctx()
-                .load_texture(&self.name, image, TextureOptions::NEAREST),
+        });
+        let id = id.with("texture");
+        let known = ui.data(|data| data.get_temp::<Drawn>(id));
+        let drawn = match (latest.answer.as_deref(), known) {
+            (Some((of, _)), Some(drawn)) if drawn.asked == *of => Some(drawn),
+            (Some((of, image)), known) => {
+                let texture = match known {
+                    Some(mut drawn) => {
+                        drawn.texture.set(image.clone(), TextureOptions::NEAREST);
+                        drawn.texture
+                    }
+                    None => {
+                        ui.ctx()
+                            .load_texture(&self.name, image.clone(), TextureOptions::NEAREST)
+                    }
+                };
+                let asked = of.clone();
+                let drawn = Drawn { asked, texture };
+                ui.data_mut(|data| data.insert_temp(id, drawn.clone()));
+                Some(drawn)
+            }
+            (None, known) => known,
         };
-        let drawn = Drawn {
-            version: self.version,
-            rows,
-            columns,
-            size,
-            palette,
-            dark,
-            texture: texture.clone(),
-        };
-        ui.data_mut(|data| data.insert_temp(id, drawn));
-        texture
+        // Another map under the labels of this one would say what is not so.
+        let drawn = drawn.filter(|drawn| drawn.asked.is_of(&asked));
+        (drawn, latest.is_busy)
     }
 }
 

@@ -27,6 +27,14 @@ impl Language {
         }
     }
 
+    /// Its code: that of the folder with its pages.
+    pub fn code(self) -> &'static str {
+        match self {
+            Language::English => "en",
+            Language::Chinese => "zh",
+        }
+    }
+
     /// A text of the interface.
     pub fn tr<'t>(self, english: &'t str) -> Cow<'t, str> {
         match self {

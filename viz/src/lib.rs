@@ -10,6 +10,7 @@ pub mod analysis;
 #[cfg(feature = "desktop")]
 pub mod app;
 pub mod background;
+pub mod course;
 #[cfg(feature = "desktop")]
 pub mod export;
 pub mod generator;

@@ -2,8 +2,9 @@
 
 use crate::{
     analysis::Analysis,
+    course::{self, Course},
     language::Language,
-    session::{Session, View},
+    session::{Session, View, Wanted},
     views::{self, Scene},
     worker::{Outcome, Worker},
 };
@@ -22,6 +23,14 @@ pub struct Live {
     pub(crate) analysis: Option<Arc<Analysis>>,
     /// Why there is none of what is wanted now.
     pub(crate) failure: Option<String>,
+    /// Whether the newest analysis was made because the files of its model had been changed.
+    pub(crate) read_anew: bool,
+    /// Whether what is under way is that.
+    reads_anew: bool,
+    /// When the files were looked at last, in seconds.
+    looked: f64,
+    /// Where the course lies.
+    pub course: Course,
 }
 
 /// The field with the text, of which there is one.
@@ -41,6 +50,10 @@ impl Live {
             compared: None,
             analysis: None,
             failure: None,
+            read_anew: false,
+            reads_anew: false,
+            looked: 0.0,
+            course: Course::usual(),
         };
         live.worker.want(&live.session.wanted);
         live
@@ -54,6 +67,7 @@ impl Live {
                 self.session
                     .clamp(analysis.layers(), analysis.heads(), analysis.tokens.len());
                 self.failure = None;
+                self.read_anew = std::mem::take(&mut self.reads_anew);
                 self.analysis = Some(analysis.clone());
                 Some(analysis)
             }
@@ -61,6 +75,31 @@ impl Live {
                 self.failure = Some(why);
                 None
             }
+        }
+    }
+
+    /// Reads anew what was changed on disk since it was read, as long as that is still wanted; asked again, it looks no sooner than after a second.
+    pub fn follow_files(&mut self, seconds: f64) {
+        if seconds < self.looked + 1.0 {
+            return;
+        }
+        self.looked = seconds;
+        let is_outdated = |analysis: &Analysis, wanted: &Wanted| {
+            analysis.wanted.model == wanted.model && analysis.model.was_replaced()
+        };
+        if let Some(analysis) = &self.analysis
+            && !self.worker.is_busy()
+            && is_outdated(analysis, &self.session.wanted)
+        {
+            self.reads_anew = true;
+            self.worker.again();
+        }
+        if let (Some(Outcome::Analysed(second)), Some(wanted)) =
+            (&self.compared, &self.session.second)
+            && !self.second.is_busy()
+            && is_outdated(second, wanted)
+        {
+            self.second.again();
         }
     }
 
@@ -174,7 +213,7 @@ impl Live {
     /// What a view shows.
     pub fn scene<'a>(
         &'a self,
-        analysis: &'a Analysis,
+        analysis: &'a Arc<Analysis>,
         session: &'a mut Session,
         language: Language,
     ) -> Scene<'a> {
@@ -185,6 +224,7 @@ impl Live {
             None => {}
         }
         scene.second_is_busy = self.second.is_busy();
+        scene.course = self.course.clone();
         scene
     }
 
@@ -194,13 +234,19 @@ impl Live {
         self.keys(ui);
         Panel::top("text").show(ui, |ui| {
             ui.add_space(2.0);
-            self.text(ui, language, 1, 42.0);
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
+                let topic = views::topic(self.session.view);
+                course::question(ui, &self.course, language, None, topic);
+                self.text(ui, language, 1, 42.0);
+            });
         });
         if self.failure.is_some() || !self.session.wanted.switched_off.is_empty() {
             Panel::bottom("status").show(ui, |ui| {
                 ui.horizontal_wrapped(|ui| {
                     if let Some(why) = &self.failure {
-                        ui.label(RichText::new(why).color(ui.visuals().error_fg_color));
+                        ui.label(
+                            RichText::new(language.tr(why)).color(ui.visuals().error_fg_color),
+                        );
                     }
                     self.switched_off(ui, language);
                 });

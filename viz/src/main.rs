@@ -34,16 +34,16 @@ struct Arguments {
     #[arg(long)]
     times: bool,
     /// In the dark.
-    #[arg(long, requires = "picture")]
+    #[arg(long)]
     dark: bool,
     /// The view alone, as the course's pages show it.
     #[arg(long, requires = "picture")]
     view_only: bool,
     /// How large, in points: 720x420.
-    #[arg(long, requires = "picture", value_name = "WIDTHxHEIGHT", value_parser = size)]
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
     size: Option<Vec2>,
     /// In which language.
-    #[arg(long, requires = "picture")]
+    #[arg(long)]
     language: Option<Tongue>,
 }
 
@@ -85,14 +85,23 @@ impl Arguments {
     }
 }
 
+impl Arguments {
+    /// Chooses the language, where one is named.
+    fn speak(&self, viz: &mut Viz) {
+        match self.language {
+            Some(Tongue::En) => viz.speak(Language::English),
+            Some(Tongue::Zh) => viz.speak(Language::Chinese),
+            None => {}
+        }
+    }
+}
+
 const SIZE: Vec2 = vec2(1280.0, 800.0);
 
 /// The window as it opens, or its view, in a file.
 fn picture(arguments: &Arguments, session: Option<Session>, file: &Path) -> Result<(), String> {
     let mut viz = Viz::on(Context::default(), None, session);
-    if let Some(Tongue::Zh) = arguments.language {
-        viz.speak(Language::Chinese);
-    }
+    arguments.speak(&mut viz);
     viz.settle();
     if let Some(why) = viz.failure() {
         return Err(why.to_owned());
@@ -143,7 +152,7 @@ fn main() -> ExitCode {
         viewport: ViewportBuilder::default()
             .with_title("baichuan2")
             .with_app_id("baichuan2-viz")
-            .with_inner_size(SIZE)
+            .with_inner_size(arguments.size.unwrap_or(SIZE))
             .with_min_inner_size(vec2(720.0, 480.0)),
         ..Default::default()
     };
@@ -151,7 +160,11 @@ fn main() -> ExitCode {
         "baichuan2-viz",
         options,
         Box::new(move |creation| {
-            let viz = Viz::new(creation, session);
+            let mut viz = Viz::new(creation, session);
+            arguments.speak(&mut viz);
+            if arguments.dark {
+                creation.egui_ctx.set_theme(Theme::Dark);
+            }
             Ok(match arguments.times {
                 true => Box::new(Timed::new(viz, started)),
                 false => Box::new(viz),

@@ -73,6 +73,9 @@ pub fn count(tokens: u64) -> String {
     }
 }
 
+/// Why a pass has no end, and a question no answer: in English, and in `locales`.
+pub const CHANGED: &str = "The files of this model were changed while it was read.";
+
 /// A model that is open.
 #[derive(Debug)]
 pub struct Model {
@@ -183,11 +186,19 @@ impl Model {
         })
     }
 
-    /// Whether other files lie where it was read from. What is open stays what it was: a replaced file lives on as long as it is mapped.
+    /// Whether other files lie where it was read from, or the same ones were changed.
+    ///
+    /// Weights are mapped: what is put in the place of a file does not touch them, but one that is written over changes under those who read it, and one that
+    /// is cut reads as zeros. So this is asked before every pass, before every layer of it, and again after it.
     pub fn was_replaced(&self) -> bool {
         match &self.source {
             Source::Embedded(_) => false,
             Source::Folder(_) => folder::were_replaced(&self.files),
         }
+    }
+
+    /// The decoder, for those who compute with its weights now: nothing where they are no longer those that were opened.
+    pub fn weights(&self) -> Option<&Decoder> {
+        (!self.was_replaced()).then_some(&self.decoder)
     }
 }

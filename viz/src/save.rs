@@ -5,7 +5,7 @@ use crate::{
     session::{Session, View},
     views::{self, Scene},
 };
-use baichuan2::{attention::Pooling, probe::Site};
+use baichuan2::attention::Pooling;
 use eframe::egui::{Theme, Vec2};
 use ndarray::Array2;
 use ndarray_npy::WriteNpyExt;
@@ -223,7 +223,7 @@ fn csv(scene: &Scene) -> Result<Vec<u8>, SaveError> {
                 .session
                 .query
                 .unwrap_or(tokens.len().saturating_sub(1));
-            let logits = scene.analysis.rows(Site::Logits);
+            let logits = scene.analysis.logits(position);
             let logits = logits.ok_or_else(|| SaveError::Numbers("there are no tokens".into()))?;
             write(
                 ["id", "piece", "logit", "probability"]
@@ -231,7 +231,7 @@ fn csv(scene: &Scene) -> Result<Vec<u8>, SaveError> {
                     .into(),
             )?;
             for (id, probability) in scene.analysis.next(position, usize::MAX) {
-                let logit = logits[[position, id as usize]];
+                let logit = logits[id as usize];
                 write(vec![
                     id.to_string(),
                     scene.analysis.label_of(id),

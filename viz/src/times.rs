@@ -38,7 +38,7 @@ impl eframe::App for Timed {
         // What the frame before took, drawing included, waiting for the screen not.
         self.frames
             .extend(frame.info().cpu_usage.map(Duration::from_secs_f32));
-        self.viz.show(ui);
+        eframe::App::ui(&mut self.viz, ui, frame);
         self.first_frame
             .get_or_insert_with(|| self.started.elapsed());
         let wanted = &self.viz.session().wanted;

@@ -5,7 +5,7 @@
 use crate::{
     analysis::Analysis,
     lane::Lane,
-    model::{Model, Source},
+    model::{CHANGED, Model, Source},
     session::Wanted,
 };
 use baichuan2::dtransformer;
@@ -13,7 +13,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
 };
@@ -35,6 +35,8 @@ pub struct Worker {
     newest: Arc<AtomicU64>,
     asked: Option<Wanted>,
     answered: u64,
+    /// Layers that were begun of the pass that is under way, and how many it has; none while a model is opened.
+    layers: Arc<[AtomicUsize; 2]>,
 }
 
 impl Worker {
@@ -49,6 +51,7 @@ impl Worker {
             newest: Arc::default(),
             asked: None,
             answered: 0,
+            layers: Arc::default(),
         }
     }
 
@@ -60,14 +63,14 @@ impl Worker {
         self.asked = Some(wanted.clone());
         let serial = self.newest.fetch_add(1, Ordering::Relaxed) + 1;
         let (wanted, newest) = (wanted.clone(), self.newest.clone());
-        let (done, ready) = (self.done.clone(), self.ready.clone());
+        let (done, ready, layers) = (self.done.clone(), self.ready.clone(), self.layers.clone());
         self.lane.run(move |open| {
             let outdated = || newest.load(Ordering::Relaxed) != serial;
             // What was overtaken while another was read is never begun.
             if outdated() {
                 return;
             }
-            if let Some(outcome) = read(open, wanted, &outdated) {
+            if let Some(outcome) = read(open, wanted, &outdated, &layers) {
                 // Nobody listens any more where the window was closed.
                 let _ = done.send((serial, outcome));
             }
@@ -91,6 +94,12 @@ impl Worker {
             }
         }
         found
+    }
+
+    /// Which layer is being read, of how many, while a text is.
+    pub fn layer(&self) -> Option<(usize, usize)> {
+        let [begun, all] = [0, 1].map(|i| self.layers[i].load(Ordering::Relaxed));
+        (self.is_busy() && begun > 0).then(|| (begun.min(all), all))
     }
 
     /// Whether an answer is still to come.
@@ -126,12 +135,31 @@ impl Open {
 }
 
 /// Nothing where it was overtaken.
-fn read(open: &mut Open, wanted: Wanted, outdated: &dyn Fn() -> bool) -> Option<Outcome> {
+fn read(
+    open: &mut Open,
+    wanted: Wanted,
+    outdated: &dyn Fn() -> bool,
+    [begun, all]: &[AtomicUsize; 2],
+) -> Option<Outcome> {
+    begun.store(0, Ordering::Relaxed);
     let model = match open.get(&wanted.model, wanted.checkpoint) {
         Ok(model) => model,
         Err(why) => return Some(Outcome::Failed(why)),
     };
-    match Analysis::of(model, wanted, outdated) {
+    all.store(model.decoder.config().num_hidden_layers, Ordering::Relaxed);
+    // It is asked before every layer.
+    let stop = || {
+        begun.fetch_add(1, Ordering::Relaxed);
+        outdated() || model.was_replaced()
+    };
+    let analysis = Analysis::of(model.clone(), wanted, &stop);
+    if outdated() {
+        return None;
+    }
+    if model.was_replaced() {
+        return Some(Outcome::Failed(CHANGED.into()));
+    }
+    match analysis {
         Ok(analysis) => Some(Outcome::Analysed(Arc::new(analysis))),
         Err(dtransformer::Error::Stopped) => None,
         Err(error) => Some(Outcome::Failed(error.to_string())),

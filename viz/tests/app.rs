@@ -1,9 +1,20 @@
 //! The whole window through the names of its parts, as somebody who hears it would use it.
 
-use baichuan2_viz::{app::Viz, session::View};
-use eframe::egui::{Key, Modifiers, vec2};
-use egui_kittest::{Harness, kittest::Queryable};
-use std::time::{Duration, Instant};
+use baichuan2_viz::{
+    app::Viz,
+    save::Content,
+    session::{AttentionForm, Session, View},
+};
+use eframe::egui::{self, Event, Key, Modifiers, Rect, Theme, accesskit::Role, vec2};
+use egui_kittest::{
+    Harness,
+    kittest::{NodeT, Queryable},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 fn window<'a>() -> Harness<'a, Viz> {
     let mut harness = Harness::builder()
@@ -213,4 +224,289 @@ fn a_session_is_saved_and_opened_again() {
         error.contains("other.json") && error.contains("not a session"),
         "{error}"
     );
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A file of the desktop, on its way into the window.
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|error| error.to_string())
+    }
+}
+
+fn drop_on(harness: &mut Harness<Viz>, path: &Path) {
+    let file = Arc::new(Dropped(path.to_owned()));
+    harness.input_mut().dropped_files.push(file);
+    harness.run_steps(2);
+    settle(harness);
+}
+
+/// Catches: a drop that is not heard; a file of a model taken for a session; a model that cannot be gone back to.
+#[test]
+fn folders_and_sessions_are_dropped_and_remembered() {
+    let mut harness = window();
+    let folder = repository().join("models/alibi");
+    drop_on(&mut harness, &folder.join("config.json"));
+    harness.get_by_label_contains("ALiBi");
+    let source =
+        |harness: &Harness<Viz>| harness.state().analysis().unwrap().model.source.to_string();
+    assert_eq!(source(&harness), folder.display().to_string());
+    assert!(harness.state().session().wanted.text.starts_with("moon"));
+    let session = tempfile::tempdir().unwrap();
+    let path = session.path().join("mine.json");
+    let other = Session {
+        view: View::Stream,
+        ..Session::first()
+    };
+    std::fs::write(&path, other.to_json()).unwrap();
+    drop_on(&mut harness, &path);
+    assert_eq!(harness.state().session(), &other);
+    assert_eq!(source(&harness), "embedded:rope");
+    // Among the models it is offered again.
+    harness
+        .get_by_role_and_label(Role::ComboBox, "Model")
+        .click();
+    harness.run_steps(3);
+    harness.get_by_label("alibi").click();
+    harness.run_steps(3);
+    settle(&mut harness);
+    assert_eq!(source(&harness), folder.display().to_string());
+}
+
+/// Catches: a configuration of another model; numbers that are not the decoder's.
+#[test]
+fn the_configuration_is_told() {
+    let harness = window();
+    let analysis = harness.state().analysis().unwrap();
+    let c = analysis.model.decoder.config();
+    harness.get_by_label(&format!(
+        "{} layers · {} heads of {} · width {} · RoPE · {} pieces",
+        c.num_hidden_layers, c.num_attention_heads, c.head_dim, c.hidden_size, c.vocab_size
+    ));
+}
+
+/// Catches: a film that skips checkpoints, shows one and names another, or never ends; a slider that moves nothing.
+#[test]
+fn it_can_be_watched_while_it_learns() {
+    let mut harness = window();
+    let history = harness.state().analysis().unwrap().model.history.clone();
+    assert!(history.len() > 3);
+    harness.get_by_label("Watch it learn").click();
+    let mut seen = Vec::new();
+    let begun = Instant::now();
+    while seen.last() != Some(&None) || seen.len() < 2 {
+        harness.run_steps(1);
+        let shown = harness.state().analysis().unwrap().wanted.checkpoint;
+        if seen.last() != Some(&shown) {
+            seen.push(shown);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{seen:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let film = history.iter().copied().map(Some).chain([None]);
+    let film: Vec<Option<u64>> = film.collect();
+    let from = seen.iter().position(|shown| *shown == film[0]).unwrap();
+    assert_eq!(seen[from..], film);
+    harness.get_by_label("Watch it learn");
+    harness
+        .get_by_role_and_label(Role::Slider, "Tokens seen")
+        .focus();
+    harness.run_steps(2);
+    harness.key_press(Key::ArrowLeft);
+    harness.run_steps(2);
+    settle(&mut harness);
+    let analysis = harness.state().analysis().unwrap();
+    assert_eq!(analysis.wanted.checkpoint, history.last().copied());
+}
+
+/// Catches: keys that are listed and do nothing; a list that cannot be closed.
+#[test]
+fn every_key_of_the_list_does_something() {
+    let mut harness = window();
+    harness.event(Event::Text("?".into()));
+    harness.run_steps(3);
+    for said in [
+        "the views",
+        "edit the text",
+        "undo",
+        "redo",
+        "this list",
+        "close the window",
+    ] {
+        harness.get_by_label(said);
+    }
+    harness.event(Event::Text("?".into()));
+    harness.run_steps(3);
+    assert!(harness.query_by_label("this list").is_none());
+    let numbers = [
+        Key::Num1,
+        Key::Num2,
+        Key::Num3,
+        Key::Num4,
+        Key::Num5,
+        Key::Num6,
+        Key::Num7,
+    ];
+    for (key, view) in numbers.into_iter().zip(View::ALL) {
+        harness.key_press(key);
+        harness.run_steps(2);
+        assert_eq!(harness.state().session().view, view);
+    }
+    harness.event(Event::Text("/".into()));
+    harness.run_steps(2);
+    harness.event(Event::Text("x".into()));
+    harness.run_steps(2);
+    assert!(harness.state().session().wanted.text.contains('x'));
+    harness.key_press(Key::Escape);
+    harness.run_steps(2);
+    harness.key_press(Key::Num1);
+    harness.run_steps(2);
+    assert_eq!(harness.state().session().view, View::ALL[0]);
+}
+
+/// Catches: a button that says what is and not what it does; a theme that stays.
+#[test]
+fn it_is_light_or_dark() {
+    let mut harness = window();
+    let is_dark = harness.ctx.theme() == Theme::Dark;
+    for dark in [!is_dark, is_dark] {
+        harness
+            .get_by_label(if dark { "Dark" } else { "Light" })
+            .click();
+        harness.run_steps(3);
+        assert_eq!(harness.ctx.theme() == Theme::Dark, dark);
+    }
+}
+
+/// Catches: a picture or numbers that cannot be had of some view; a file of another format than its name; a half-written file.
+#[test]
+fn pictures_and_numbers_of_every_view_are_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = window();
+    for view in View::ALL {
+        harness.get_by_label(view.name()).click();
+        harness.run_steps(3);
+        settle(&mut harness);
+        harness.get_by_label("Save…").click();
+        harness.run_steps(3);
+        harness.get_by_label("File").focus();
+        harness.key_combination_modifiers(Modifiers::COMMAND, &[Key::A]);
+        harness.run_steps(2);
+        let path = folder.path().join(format!("{view:?}"));
+        harness
+            .get_by_label("File")
+            .type_text(&path.display().to_string());
+        harness.run_steps(2);
+        for content in Content::ALL {
+            harness.get_by_label(content.name()).click();
+            harness.run_steps(3);
+            let file = path.with_extension(content.extension());
+            harness.get_by_label(&format!("Saved: {}", file.display()));
+            let bytes = std::fs::read(&file).unwrap();
+            let begins: &[u8] = match content {
+                Content::Session => b"{",
+                Content::Svg => b"<svg",
+                Content::Png => b"\x89PNG",
+                Content::Csv => match view {
+                    View::Tokens => b"position,id,piece,bytes",
+                    View::Stream | View::Generation => b"id,piece,logit,probability",
+                    _ => b"query,0 ",
+                },
+                Content::Npy => b"\x93NUMPY",
+            };
+            assert!(bytes.starts_with(begins), "{}", file.display());
+        }
+        harness.key_press(Key::Escape);
+        harness.run_steps(3);
+    }
+}
+
+/// Catches: a pass that cannot be ended; a window that waits for it; a text that is lost with it.
+#[test]
+fn a_long_pass_is_told_and_can_be_cancelled() {
+    let mut harness = window();
+    let text = "the cat sat by the sea and the moon ".repeat(400);
+    harness.get_by_label("Text to read").focus();
+    harness.key_combination_modifiers(Modifiers::COMMAND, &[Key::A]);
+    harness.run_steps(2);
+    harness.event(Event::Paste(text.clone()));
+    harness.run_steps(1);
+    let begun = Instant::now();
+    while harness.query_by_label_contains("reading… layer").is_none() {
+        harness.run_steps(1);
+        assert!(begun.elapsed() < Duration::from_secs(30) && !harness.state().is_settled());
+    }
+    harness.get_by_label("Cancel").click();
+    harness.run_steps(2);
+    assert!(harness.state().is_settled());
+    harness.get_by_label_contains("Cancelled");
+    assert_eq!(harness.state().session().wanted.text, text);
+    assert_eq!(tokens(&harness).len(), 14);
+}
+
+/// Catches: a control beyond the edge of a small window, where no pointer comes; one without a name.
+#[test]
+fn a_small_window_has_everything_in_it() {
+    let screen = Rect::from_min_size(egui::Pos2::ZERO, vec2(1024.0, 700.0));
+    for chinese in [false, true] {
+        for view in View::ALL {
+            for form in AttentionForm::ALL {
+                if view != View::Attention && form != AttentionForm::Map {
+                    continue;
+                }
+                let mut session = Session {
+                    view,
+                    form,
+                    ..Session::first()
+                };
+                (session.query, session.key) = (Some(9), Some(3));
+                let mut harness = Harness::builder()
+                    .with_size(screen.size())
+                    .with_max_steps(64)
+                    .build_eframe(|creation| {
+                        let mut viz = Viz::new(creation, Some(session));
+                        if chinese {
+                            viz.speak(baichuan2_viz::language::Language::Chinese);
+                        }
+                        viz
+                    });
+                settle(&mut harness);
+                harness.run_steps(10);
+                harness.check_accessibility();
+                let root = harness.root();
+                for node in root.children_recursive() {
+                    let node_of = node.accesskit_node();
+                    let is_control = matches!(
+                        node_of.role(),
+                        Role::Button
+                            | Role::CheckBox
+                            | Role::ComboBox
+                            | Role::Slider
+                            | Role::SpinButton
+                    );
+                    if !is_control {
+                        continue;
+                    }
+                    let rect = node.rect();
+                    if rect.top() < screen.bottom() {
+                        assert!(
+                            rect.right() <= screen.right() + 1.0 && rect.left() >= -1.0,
+                            "{view:?} {form:?}: {:?} at {rect:?}",
+                            node_of.label()
+                        );
+                    }
+                }
+            }
+        }
+    }
 }

@@ -120,9 +120,8 @@ fn the_table_has_what_each_filter_leaves() {
     let mut harness = open(generation(STORY, settings.clone()));
     let analysis = harness.state().analysis.clone();
     let text: Vec<u32> = analysis.tokens.iter().map(|t| t.id).collect();
-    let logits = analysis.rows(baichuan2::probe::Site::Logits).unwrap();
-    let logits = logits.row(text.len() - 1);
-    let stages = settings.sampling().stages(logits, &text);
+    let logits = analysis.logits(text.len() - 1).unwrap();
+    let stages = settings.sampling().stages(logits.view(), &text);
     for (id, _) in analysis.next(text.len() - 1, 12) {
         let number =
             |(stage, after): &(Stage, ndarray::Array1<f32>)| match (stage, after[id as usize]) {

@@ -9,7 +9,7 @@ use baichuan2_viz::{
     export,
     language::Language,
     model::{Model, Source},
-    session::{AttentionForm, Session, View},
+    session::{AttentionForm, Session, View, Wanted},
     views::{self, Scene},
 };
 use eframe::egui::{Theme, vec2};
@@ -18,13 +18,14 @@ use std::sync::Arc;
 
 fn picture(
     session: &Session,
-    analysis: &Analysis,
+    [analysis, second]: [&Arc<Analysis>; 2],
     theme: Theme,
     language: Language,
 ) -> image::RgbaImage {
     let mut session = session.clone();
     let svg = export::svg(vec2(1000.0, 640.0), theme, |ui| {
         let mut scene = Scene::new(analysis, &mut session, language);
+        scene.second = Some(second);
         views::show(ui, &mut scene);
     });
     let png = export::png(&svg.unwrap(), 1.0).unwrap();
@@ -92,17 +93,36 @@ fn every_view_looks_as_it_did() {
             AttentionForm::Map,
             "blocks",
         ),
+        (
+            EmbeddedModel::Rope,
+            View::Generation,
+            AttentionForm::Map,
+            "generation",
+        ),
+        (
+            EmbeddedModel::Rope,
+            View::Compare,
+            AttentionForm::Map,
+            "compare",
+        ),
     ];
     for (model, view, form, name) in shown {
         let mut session = Session::first();
         session.wanted.model = Source::Embedded(model);
         (session.view, session.form) = (view, form);
         (session.query, session.key) = (Some(9), Some(3));
-        let model = Arc::new(Model::open(&session.wanted.model, None).unwrap());
-        let analysis = Analysis::of(model, session.wanted.clone(), &|| false).unwrap();
+        let read = |wanted: &Wanted| {
+            let model = Arc::new(Model::open(&wanted.model, wanted.checkpoint).unwrap());
+            Arc::new(Analysis::of(model, wanted.clone(), &|| false).unwrap())
+        };
+        let analysis = read(&session.wanted);
+        let mut second = session.wanted.clone();
+        second.checkpoint = analysis.model.history.first().copied();
+        let other = read(&second);
+        session.second = Some(second);
         for (theme, light) in [(Theme::Light, "light"), (Theme::Dark, "dark")] {
             for (language, tongue) in [(Language::English, "en"), (Language::Chinese, "zh")] {
-                let picture = picture(&session, &analysis, theme, language);
+                let picture = picture(&session, [&analysis, &other], theme, language);
                 let name = format!("{name}-{light}-{tongue}");
                 results.add(try_image_snapshot_options(&picture, name, &options));
             }

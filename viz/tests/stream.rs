@@ -158,7 +158,7 @@ fn the_shares_of_a_logit_sum_to_it() {
         let told = until_said(&mut harness, "=   logit");
         let analysis = harness.state().analysis.clone();
         let id = token.unwrap_or(analysis.next(10, 1)[0].0);
-        let logit = analysis.rows(Site::Logits).unwrap()[[10, id as usize]];
+        let logit = analysis.logits(10).unwrap()[id as usize];
         assert!(
             told.contains(&format!("logit {logit:+.3}")[..10]),
             "{told}, {logit}"

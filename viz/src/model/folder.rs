@@ -3,7 +3,7 @@
 use super::{OpenError, Parts};
 use baichuan2::{
     bpe::Tokenizer,
-    checkpoint::{self, Checkpoint},
+    checkpoint::{self, Checkpoint, WhenCut, when_cut},
 };
 use std::{
     path::{Path, PathBuf},
@@ -28,6 +28,8 @@ pub fn open(folder: &Path, tokens: Option<u64>) -> Result<Parts, OpenError> {
             })?,
     };
     let files = files_of(at);
+    // `were_replaced` tells it.
+    when_cut(WhenCut::ReadZeros);
     let checkpoint = Checkpoint::open(at)?;
     let beside = [at, folder].map(|folder| folder.join("tokenizer.model"));
     let found = checkpoint
@@ -49,9 +51,16 @@ pub fn were_replaced(files: &Files) -> bool {
     *files != now
 }
 
+/// Those that a model is made of: what else a training run writes there does not count.
 fn files_of(folder: &Path) -> Files {
+    const KINDS: [&str; 4] = ["safetensors", "bin", "json", "model"];
+    let is_of_model = |path: &PathBuf| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        extension.is_some_and(|extension| KINDS.contains(&extension))
+    };
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Files = entries.map(|entry| look(entry.path())).collect();
+    let paths = entries.map(|entry| entry.path()).filter(is_of_model);
+    let mut files: Files = paths.map(look).collect();
     files.sort();
     files
 }

@@ -7,7 +7,7 @@ mod threads;
 mod together;
 
 use super::Scene;
-use crate::{language::Language, session::AttentionForm};
+use crate::{course::Topic, language::Language, session::AttentionForm};
 use baichuan2::{
     picture::{Colors, Scale},
     probe::Head,
@@ -56,7 +56,7 @@ fn controls(ui: &mut Ui, scene: &mut Scene) {
             scene.help(
                 ui,
                 "Each row is a token that looks (a query), each column a token that is looked at (a key). A row's weights are the softmax of q·k/√d, with ALiBi plus m·(j − i), and sum to 1. A token sees no token after it.",
-                "src/attention/",
+                &Topic::ATTENTION,
             );
         });
     });

@@ -1,7 +1,7 @@
 //! The softmax block by block: what a query keeps while it meets its keys.
 
 use super::{Scene, attention, kept};
-use crate::{player::player, theme};
+use crate::{course::Topic, player::player, theme};
 use baichuan2::{
     attention::{Running, attend, fade},
     tensor::softmax,
@@ -126,7 +126,7 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     ui.separator();
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         super::leave_room_for_bar(ui);
-        scene.explain(ui, "A query meets its keys block by block and keeps three things: the largest score m, the sum ℓ of e^(s−m), and the output o weighted likewise. When m moves to m′, ℓ and o are multiplied by e^(m−m′); in the end o/ℓ is the output (src/attention/memory_efficient.rs).");
+        scene.explain(ui, "A query meets its keys block by block and keeps three things: the largest score m, the sum ℓ of e^(s−m), and the output o weighted likewise. When m moves to m′, ℓ and o are multiplied by e^(m−m′); in the end o/ℓ is the output.", &Topic::BLOCKS);
         told(ui, scene, met, step);
         if super::is_narrow(ui) {
             scores(ui, scene, met, step);

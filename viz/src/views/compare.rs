@@ -4,12 +4,13 @@ use super::{Scene, attention, likely, tokens};
 use crate::{
     analysis::Analysis,
     background,
+    course::Topic,
     heat_map::{HeatMap, version},
     model::{Source, count, short},
     theme,
 };
 use baichuan2::{
-    attention::{HeadMap, Pooling},
+    attention::{MapError, Pooling},
     embedded::EmbeddedModel,
     heads::Head,
     picture::pool_max,
@@ -18,12 +19,13 @@ use eframe::egui::{
     self, ComboBox, Grid, Id, Label, Rect, RichText, Role, ScrollArea, Sense, Slider, TextEdit, Ui,
     WidgetInfo, style::HandleShape, vec2,
 };
-use ndarray::{Array2, ArrayView2, Zip};
+use ndarray::{Array2, Zip, s};
+use std::{ops::Range, sync::Arc};
 
 /// What is compared, then the two and their difference.
 pub fn show(ui: &mut Ui, scene: &mut Scene) {
     prepare(scene);
-    scene.explain(ui, "The first is what stands above; the second is chosen here. Where both have the same tokens, the difference of their attention is the second's weight minus the first's. src/attention/map.rs");
+    scene.explain(ui, "The first is what stands above; the second is chosen here. Where both have the same tokens, the difference of their attention is the second's weight minus the first's.", &Topic::COMPARE);
     second(ui, scene);
     ui.horizontal_wrapped(|ui| heads(ui, scene));
     ui.separator();
@@ -314,17 +316,15 @@ fn map(ui: &mut Ui, scene: &mut Scene, name: &str) {
         colors: scene.session.colors,
         marked: marked(scene, labels.len()),
     };
-    let pointed = heat_map.show(ui, scene.language, |rows, columns, size| {
+    let made = analysis.clone();
+    let pointed = heat_map.show(ui, scene.language, move |rows, columns, size| {
         let first = columns.start;
-        shading.of(
-            analysis.weights(head, rows, columns, size, Pooling::Max),
-            first,
-        )
+        shading.of(made.weights(head, rows, columns, size, Pooling::Max), first)
     });
     choose(scene, pointed.clicked);
     if let Some([i, j]) = pointed.hovered {
         pointed.response.on_hover_ui_at_pointer(|ui| {
-            cell(ui, scene, i, j, &[(name, analysis)], None);
+            cell(ui, scene, i, j, &[(name, &**analysis)], None);
         });
     }
 }
@@ -361,11 +361,12 @@ fn cell(
         return;
     }
     let (layer, head) = (scene.session.layer, scene.session.head);
+    let head = Head { layer, head };
     Grid::new("weights").show(ui, |ui| {
         for (name, analysis) in of {
             ui.label(scene.tr(name));
-            let weight = part(analysis, layer, head, i..i + 1, j..j + 1);
-            ui.monospace(weight.map_or_else(|why| why, |w| format!("{:.6}", w[[0, 0]])));
+            let weight = analysis.terms(head, i, j).map(|terms| terms.weight);
+            ui.monospace(weight.map_or_else(|why| why.to_string(), |w| format!("{w:.6}")));
             ui.end_row();
         }
         if let Some(difference) = difference {
@@ -382,54 +383,68 @@ fn next(ui: &mut Ui, scene: &mut Scene) {
     let last = analysis.tokens.len() - 1;
     let position = scene.session.query.unwrap_or(last).min(last);
     ui.label(scene.format("Next, after {0}:", &[&analysis.tokens[position].label]));
-    let id = Id::unique(("next", analysis.serial));
-    let key = position;
-    let known = ui.data(|data| data.get_temp::<(usize, Vec<(u32, f32)>)>(id));
-    let list = match known {
-        Some((of, list)) if of == key => list,
-        _ => {
-            let list = analysis.next(position, 5);
-            ui.data_mut(|data| data.insert_temp(id, (key, list.clone())));
-            list
-        }
-    };
+    let list = analysis.next(position, 5);
     likely::tokens(ui, &list, |id| analysis.label_of(id), None);
 }
 
-/// Part of a head's weights, NaN where hidden.
-fn part(
-    analysis: &Analysis,
-    layer: usize,
-    head: usize,
-    rows: std::ops::Range<usize>,
-    columns: std::ops::Range<usize>,
-) -> Result<Array2<f32>, String> {
-    let queries_and_keys = analysis
-        .queries(layer, head)
-        .zip(analysis.keys(layer, head));
-    let (q, k) = queries_and_keys.ok_or("no such head")?;
-    let size = [rows.len(), columns.len()];
-    HeadMap::new(q, k, analysis.model.decoder.config().bias(head, 0))
-        .and_then(|mut map| map.weights(rows, columns, size, Pooling::Max))
-        .map_err(|error| error.to_string())
-}
-
-/// The second's weights minus the first's.
+/// The second's weights minus the first's, made where it is looked at.
 struct Difference {
-    map: Array2<f32>,
+    first: Arc<Analysis>,
+    second: Arc<Analysis>,
+    head: Head,
+    /// The least and the largest.
     range: [f32; 2],
 }
 
+/// Rows of two maps that are held at a time.
+const ROWS: usize = 64;
+
 impl Difference {
-    fn of(first: &Array2<f32>, second: &Array2<f32>) -> Self {
-        let map = second - first;
-        // f32::min and max pass NaN over: what is hidden does not count.
-        let least = map.iter().copied().fold(f32::INFINITY, f32::min);
-        let most = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        Difference {
-            map,
-            range: [least, most],
+    /// Looks at all of it once, for its range; nothing where that is no longer wanted.
+    fn of(
+        [first, second]: [Arc<Analysis>; 2],
+        head: Head,
+        outdated: &dyn Fn() -> bool,
+    ) -> Option<Result<Self, String>> {
+        let n = first.tokens.len();
+        let mut difference = Difference {
+            first,
+            second,
+            head,
+            range: [f32::INFINITY, f32::NEG_INFINITY],
+        };
+        for start in (0..n).step_by(ROWS) {
+            if outdated() {
+                return None;
+            }
+            let rows = start..(start + ROWS).min(n);
+            let part = match difference.part(rows, 0..n) {
+                Ok(part) => part,
+                Err(why) => return Some(Err(why.to_string())),
+            };
+            let [least, most] = difference.range;
+            // f32::min and max pass NaN over: what is hidden does not count.
+            difference.range = [
+                part.iter().copied().fold(least, f32::min),
+                part.iter().copied().fold(most, f32::max),
+            ];
         }
+        Some(Ok(difference))
+    }
+
+    /// A rectangle of it, NaN where hidden.
+    fn part(&self, rows: Range<usize>, columns: Range<usize>) -> Result<Array2<f32>, MapError> {
+        let size = [rows.len(), columns.len()];
+        let of = |analysis: &Analysis| {
+            analysis.weights(self.head, rows.clone(), columns.clone(), size, Pooling::Max)
+        };
+        Ok(of(&self.second)? - of(&self.first)?)
+    }
+
+    /// One cell of it.
+    fn at(&self, query: usize, key: usize) -> f32 {
+        let cell = self.part(query..query + 1, key..key + 1);
+        cell.map_or(f32::NAN, |cell| cell[[0, 0]])
     }
 
     /// Where the colours end: as far on both sides, so that white is no difference.
@@ -437,19 +452,39 @@ impl Difference {
         self.range[0].abs().max(self.range[1].abs())
     }
 
-    /// A rectangle, each cell the largest difference of those it stands for, from −1 to 1.
-    fn cells(&self, part: ArrayView2<f32>, size: [usize; 2]) -> Array2<f32> {
+    /// A rectangle in at most so many cells, each the largest difference of those it stands for, from −1 to 1.
+    fn cells(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        size: [usize; 2],
+    ) -> Result<Array2<f32>, MapError> {
         let reach = match self.reach() {
             0.0 => 1.0,
             reach => reach,
         };
-        let mut cells = pool_max(part, size[0], size[1]);
-        let below = pool_max(part.mapv(|d| -d).view(), size[0], size[1]);
-        Zip::from(&mut cells).and(&below).for_each(|above, &below| {
-            let largest = if below > *above { -below } else { *above };
-            *above = largest / reach;
-        });
-        cells
+        let size = [size[0].min(rows.len()), size[1].min(columns.len())];
+        let mut cells = Array2::from_elem(size, f32::NAN);
+        let start = |row: usize| rows.start + row * rows.len() / size[0];
+        // As many rows of cells at a time as make about so many of the maps.
+        let group = (ROWS * size[0] / rows.len().max(1)).max(1);
+        for from in (0..size[0]).step_by(group) {
+            let to = (from + group).min(size[0]);
+            let part = self.part(start(from)..start(to), columns.clone())?;
+            for row in from..to {
+                let strip = start(row) - start(from)..start(row + 1) - start(from);
+                let strip = part.slice(s![strip, ..]);
+                let above = pool_max(strip, 1, size[1]);
+                let below = pool_max(strip.mapv(|d| -d).view(), 1, size[1]);
+                Zip::from(cells.row_mut(row))
+                    .and(above.row(0))
+                    .and(below.row(0))
+                    .for_each(|cell, &above, &below| {
+                        *cell = if below > above { -below } else { above } / reach;
+                    });
+            }
+        }
+        Ok(cells)
     }
 }
 
@@ -486,27 +521,14 @@ fn difference(ui: &mut Ui, scene: &mut Scene) {
     let first = scene.analysis;
     let (layer, head) = (scene.session.layer, scene.session.head);
     type Asked = (u64, u64, usize, usize);
-    type Found = Result<Difference, String>;
+    type Found = Result<Arc<Difference>, String>;
     let key: Asked = (first.serial, second.serial, layer, head);
     let id = Id::unique("difference");
     let latest = background::latest(ui, id, key, || {
-        let of = |analysis: &Analysis| {
-            let queries_and_keys = analysis
-                .queries(layer, head)
-                .zip(analysis.keys(layer, head));
-            let owned = queries_and_keys.map(|(q, k)| (q.to_owned(), k.to_owned()));
-            (owned, analysis.model.decoder.config().bias(head, 0))
-        };
-        let (first, second) = (of(first), of(second));
-        move |_: &dyn Fn() -> bool| {
-            let whole = |(queries_and_keys, bias): (Option<(Array2<f32>, Array2<f32>)>, _)| {
-                let (q, k) = queries_and_keys.ok_or("no such head")?;
-                let n = q.nrows();
-                HeadMap::new(q, k, bias)
-                    .and_then(|mut map| map.weights(0..n, 0..n, [n, n], Pooling::Max))
-                    .map_err(|error| error.to_string())
-            };
-            Some(whole(first).and_then(|first| Ok(Difference::of(&first, &whole(second)?))))
+        let both = [first.clone(), second.clone()];
+        move |outdated: &dyn Fn() -> bool| {
+            let difference = Difference::of(both, Head { layer, head }, outdated)?;
+            Some(difference.map(Arc::new))
         }
     });
     match latest.current() {
@@ -523,8 +545,8 @@ fn difference(ui: &mut Ui, scene: &mut Scene) {
 fn difference_map(
     ui: &mut Ui,
     scene: &mut Scene,
-    second: &Analysis,
-    difference: &Difference,
+    second: &Arc<Analysis>,
+    difference: &Arc<Difference>,
     key: impl std::hash::Hash,
 ) {
     ui.allocate_ui(vec2(ui.available_width(), PIECES), |ui| {
@@ -548,22 +570,24 @@ fn difference_map(
     let pointed = ui
         .allocate_ui(size, |ui| {
             ui.set_min_size(size);
-            heat_map.show_signed(ui, scene.language, |rows, columns, size| {
-                difference.cells(difference.map.slice(ndarray::s![rows, columns]), size)
+            let difference = difference.clone();
+            heat_map.show_signed(ui, scene.language, move |rows, columns, size| {
+                let cells = difference.cells(rows, columns, size);
+                cells.unwrap_or_else(|_| Array2::from_elem((1, 1), f32::NAN))
             })
         })
         .inner;
     choose(scene, pointed.clicked);
     let first = scene.analysis;
-    let both = [("First", first), ("Second", second)];
+    let both = [("First", &**first), ("Second", &**second)];
     if let Some([i, j]) = pointed.hovered {
-        let exact = difference.map[[i, j]];
+        let exact = difference.at(i, j);
         pointed
             .response
             .on_hover_ui_at_pointer(|ui| cell(ui, scene, i, j, &both, Some(exact)));
     }
     if let Some([i, j]) = marked(scene, labels.len()) {
-        cell(ui, scene, i, j, &both, Some(difference.map[[i, j]]));
+        cell(ui, scene, i, j, &both, Some(difference.at(i, j)));
     } else {
         ui.weak(scene.tr("Click a cell to keep its numbers here."));
     }

@@ -2,6 +2,7 @@
 
 use super::{Scene, likely};
 use crate::{
+    course::Topic,
     generator::{Alternative, Choice, End, Generator, Settings},
     theme,
 };
@@ -24,7 +25,7 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     generator.poll();
     generator.follow(scene.analysis);
     buttons(ui, scene, &mut generator);
-    scene.explain(ui, "The model gives each token of its vocabulary a probability; filters take out the unlikely, and one of the rest is drawn. Click a new token to see what it was chosen from, and another there to take that instead. src/generation");
+    scene.explain(ui, "The model gives each token of its vocabulary a probability; filters take out the unlikely, and one of the rest is drawn. Click a new token to see what it was chosen from, and another there to take that instead.", &Topic::GENERATION);
     ui.separator();
     // The table has five columns.
     if ui.available_width() < 760.0 {

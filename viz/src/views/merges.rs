@@ -1,7 +1,7 @@
 //! How merging made the pieces: a tree that grows over the characters, merge by merge.
 
 use super::Scene;
-use crate::{player::player, theme};
+use crate::{course::Topic, player::player, theme};
 use baichuan2::{
     bpe::{Merge, Tokenizer},
     picture::visible,
@@ -170,7 +170,7 @@ fn parts(text: &str, leaves: &[Range<usize>], symbols: &[Range<usize>]) -> Vec<R
 /// The chooser, the steps, the tree, and the list.
 pub fn show(ui: &mut Ui, scene: &mut Scene, replay: &Replay) {
     ui.strong(scene.tr("Merges"));
-    scene.explain(ui, "A text starts as characters. Of all neighbours that together are a piece, those with the best score merge first (rank 0 before rank 1; of equals the leftmost), until none are left (src/bpe/encoding.rs).");
+    scene.explain(ui, "A text starts as characters. Of all neighbours that together are a piece, those with the best score merge first (rank 0 before rank 1; of equals the leftmost), until none are left.", &Topic::MERGES);
     if replay.leaves.is_empty() {
         return;
     }

@@ -12,6 +12,7 @@ pub mod tokens;
 
 use crate::{
     analysis::Analysis,
+    course::{self, Course, Topic},
     heat_map::version,
     language::Language,
     session::{Session, View},
@@ -22,24 +23,26 @@ use std::{any::Any, hash::Hash, sync::Arc};
 /// What a view shows, and what it may change.
 pub struct Scene<'a> {
     /// What the model made of the text.
-    pub analysis: &'a Analysis,
+    pub analysis: &'a Arc<Analysis>,
     /// What is chosen.
     pub session: &'a mut Session,
     /// What the interface speaks.
     pub language: Language,
     /// What is compared with it.
-    pub second: Option<&'a Analysis>,
+    pub second: Option<&'a Arc<Analysis>>,
     /// Why there is nothing to compare with.
     pub second_failure: Option<&'a str>,
     /// Whether what is compared is still being read.
     pub second_is_busy: bool,
     /// Whether it explains itself; in a page, what stands around it does.
     pub explains: bool,
+    /// Where the course lies.
+    pub course: Course,
 }
 
 impl<'a> Scene<'a> {
     /// A scene with nothing to compare.
-    pub fn new(analysis: &'a Analysis, session: &'a mut Session, language: Language) -> Self {
+    pub fn new(analysis: &'a Arc<Analysis>, session: &'a mut Session, language: Language) -> Self {
         Scene {
             analysis,
             session,
@@ -48,6 +51,7 @@ impl<'a> Scene<'a> {
             second_failure: None,
             second_is_busy: false,
             explains: true,
+            course: Course::usual(),
         }
     }
 
@@ -56,23 +60,28 @@ impl<'a> Scene<'a> {
         self.language.tr(english)
     }
 
-    /// What is seen, and where it is computed, in a sentence or two.
-    pub fn explain(&self, ui: &mut Ui, explanation: &str) {
+    /// What is seen, in a sentence or two, and a question mark with where it is computed and taught.
+    pub fn explain(&self, ui: &mut Ui, explanation: &str, topic: &Topic) {
+        self.explained(ui, &self.tr(explanation), topic);
+    }
+
+    /// The same of an explanation that is translated already.
+    pub fn explained(&self, ui: &mut Ui, explanation: &str, topic: &Topic) {
         if self.explains {
-            ui.weak(self.tr(explanation));
+            ui.horizontal_wrapped(|ui| {
+                ui.spacing_mut().item_spacing.x = 4.0;
+                ui.weak(explanation);
+                course::question(ui, &self.course, self.language, None, topic);
+            });
         }
     }
 
-    /// A question mark that says what is seen, and which module computes it.
-    pub fn help(&self, ui: &mut Ui, explanation: &str, module: &str) {
-        ui.menu_button("?", |ui| {
-            ui.set_max_width(380.0);
-            ui.label(self.tr(explanation));
-            ui.weak(self.format("Computed by {0}", &[&module]));
-        })
-        .response
-        .accessible_name(self.tr("What is this?"))
-        .on_hover_text(self.tr("What is this?"));
+    /// The question mark alone, with the explanation in it.
+    pub fn help(&self, ui: &mut Ui, explanation: &str, topic: &Topic) {
+        if self.explains {
+            let explanation = self.tr(explanation);
+            course::question(ui, &self.course, self.language, Some(&explanation), topic);
+        }
     }
 
     /// A text of the interface with values in it.
@@ -91,6 +100,19 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
         View::Stream => stream::show(ui, scene),
         View::Generation => generation::show(ui, scene),
         View::Compare => compare::show(ui, scene),
+    }
+}
+
+/// Where a view is taught as a whole.
+pub fn topic(view: View) -> &'static Topic {
+    match view {
+        View::Tokens => &Topic::PIECES,
+        View::Attention => &Topic::ATTENTION,
+        View::Positions => &Topic::POSITIONS,
+        View::Stream => &Topic::LENS,
+        View::Blocks => &Topic::BLOCKS,
+        View::Generation => &Topic::GENERATION,
+        View::Compare => &Topic::COMPARE,
     }
 }
 

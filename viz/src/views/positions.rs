@@ -1,7 +1,7 @@
 //! How the model knows what stands where: rotation, or a bias by distance; and which heads share their keys.
 
 use super::{Scene, attention, kept};
-use crate::{heat_map::color_image, language::Language, theme};
+use crate::{course::Topic, heat_map::color_image, language::Language, theme};
 use baichuan2::{
     alibi,
     attention::{Bias, Visibility, attend},
@@ -59,6 +59,14 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
             }
         });
         ui.separator();
+        ui.horizontal(|ui| {
+            ui.strong(scene.tr("Queries and the keys that they meet"));
+            scene.help(
+                ui,
+                "With grouped queries several query heads share one head of keys and values: the cache is smaller by as much.",
+                &Topic::GROUPED,
+            );
+        });
         let heads = scene.analysis.heads();
         let key_heads = heads / scene.analysis.group();
         let chosen = scene.session.head;
@@ -240,12 +248,10 @@ fn rotation(ui: &mut Ui, scene: &mut Scene, pair: &Pair, base: f64, own: bool) {
         return;
     }
     let explanation = scene.format(
-        "A head of {0} is {1} planes. Plane i turns by θ = {2}^(−2i/{0}) a token, so that q·k is a sum of cosines of the distance (src/rope.rs).",
+        "A head of {0} is {1} planes. Plane i turns by θ = {2}^(−2i/{0}) a token, so that q·k is a sum of cosines of the distance.",
         &[&head_dim, &(head_dim / 2), &base],
     );
-    if scene.explains {
-        ui.weak(explanation);
-    }
+    scene.explained(ui, &explanation, &Topic::ROPE);
     let of = (
         scene.analysis.serial,
         (pair.layer, pair.head),
@@ -460,7 +466,7 @@ fn arrow_to(painter: &egui::Painter, from: Pos2, arrow: Vec2, color: Color32) {
 
 fn bias(ui: &mut Ui, scene: &mut Scene, pair: &Pair, own: bool) {
     heading(ui, scene, "ALiBi", own);
-    scene.explain(ui, "Each head takes its slope m times the distance from the score, q·k/√d + m·(j−i): steep heads look near, flat ones far (src/alibi.rs).");
+    scene.explain(ui, "Each head takes its slope m times the distance from the score, q·k/√d + m·(j−i): steep heads look near, flat ones far.", &Topic::ALIBI);
     let slopes = alibi::slopes(scene.analysis.heads());
     let slope = slopes[pair.head];
     let score = |distance: usize| score_with_bias(pair, distance, Some(slope));
@@ -586,7 +592,6 @@ pub fn sharing(
     chosen: usize,
 ) -> Option<usize> {
     let group = heads / key_heads;
-    ui.strong(language.tr("Queries and the keys that they meet"));
     let said = match (group, key_heads) {
         (1, _) => language.format(
             "Each of the {0} query heads has keys and values of its own (multi-head attention), as in both sizes of Baichuan 2.",

@@ -4,7 +4,7 @@ mod details;
 mod lens;
 
 use super::{Scene, likely};
-use crate::{analysis::Analysis, session::StreamPart};
+use crate::{analysis::Analysis, course::Topic, session::StreamPart};
 use baichuan2::probe::{LayerSite, Site};
 use eframe::egui::{DragValue, RichText, ScrollArea, Slider, Ui, style::HandleShape};
 
@@ -12,7 +12,7 @@ use eframe::egui::{DragValue, RichText, ScrollArea, Slider, Ui, style::HandleSha
 pub fn show(ui: &mut Ui, scene: &mut Scene) {
     follow_layer(ui, scene);
     controls(ui, scene);
-    scene.explain(ui, "Each cell is the likeliest next token if the model ended there: softmax(NormHead(RMSNorm(x))), brighter the surer it is. src/dtransformer, src/unembedding.rs");
+    scene.explain(ui, "Each cell is the likeliest next token if the model ended there: softmax(NormHead(RMSNorm(x))), brighter the surer it is.", &Topic::LENS);
     let height = lens::height(ui, scene);
     let width = ui.available_width();
     if super::is_narrow(ui) {

@@ -3,6 +3,7 @@
 use super::{Scene, kept, merges};
 use crate::{
     analysis::{Analysis, Token, token},
+    course::Topic,
     model::Source,
     session::Wanted,
     theme,
@@ -24,7 +25,7 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         super::leave_room_for_bar(ui);
         counts(ui, scene);
-        scene.explain(ui, "Each colour is a token: a piece of the vocabulary, with ▁ for a space. A character without a piece is cut into its bytes (src/bpe).");
+        scene.explain(ui, "Each colour is a token: a piece of the vocabulary, with ▁ for a space. A character without a piece is cut into its bytes.", &Topic::PIECES);
         ui.add_space(4.0);
         let look = Look {
             size: 18.0,
@@ -458,7 +459,7 @@ fn longest_match(ui: &mut Ui, scene: &Scene, longest: &Longest, ids: bool) {
     let tokens = scene.analysis.tokens.len();
     let differ = longest.differ.iter().filter(|differs| **differs).count();
     ui.strong(scene.tr("Longest match"));
-    scene.explain(ui, "Always the longest piece that the rest of the text begins with: what is often printed in place of BPE, and is not the same.");
+    scene.explain(ui, "Always the longest piece that the rest of the text begins with: what is often printed in place of BPE, and is not the same.", &Topic::LONGEST);
     if differ == 0 {
         ui.label(scene.tr("The same pieces, for this text."));
         return;

@@ -10,7 +10,7 @@ use baichuan2_viz::{
     theme,
     views::{self, Scene},
 };
-use eframe::egui::{Pos2, Theme, Ui};
+use eframe::egui::{Event, Modifiers, PointerButton, Pos2, Theme, Ui};
 use egui_kittest::{
     Harness,
     kittest::{NodeT, Queryable},
@@ -62,6 +62,8 @@ pub fn open_as(
     let mut harness = Harness::builder()
         .with_size(size)
         .with_theme(theme)
+        // Quicker than the two clicks of a double click.
+        .with_step_dt(0.1)
         .with_context_setup(theme::set_up)
         .build_ui_state(frame, window);
     for _ in 0..3 {
@@ -89,7 +91,7 @@ fn frame(ui: &mut Ui, window: &mut Window) {
         .session
         .clamp(analysis.layers(), analysis.heads(), tokens);
     let mut scene = Scene::new(&analysis, &mut window.session, window.language);
-    scene.second = window.second.as_deref();
+    scene.second = window.second.as_ref();
     views::show(ui, &mut scene);
 }
 
@@ -144,6 +146,20 @@ pub fn press_at(harness: &mut Harness<'_, Window>, at: Pos2) {
     harness.drag_at(at);
     harness.step();
     harness.drop_at(at);
+    harness.step();
+}
+
+/// Presses twice at a point, quickly.
+pub fn press_twice_at(harness: &mut Harness<'_, Window>, at: Pos2) {
+    harness.hover_at(at);
+    for pressed in [true, false, true, false] {
+        harness.event(Event::PointerButton {
+            pos: at,
+            button: PointerButton::Primary,
+            pressed,
+            modifiers: Modifiers::NONE,
+        });
+    }
     harness.step();
 }
 

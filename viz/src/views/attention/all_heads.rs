@@ -2,16 +2,16 @@
 
 use super::Scene;
 use crate::{
+    background,
     heat_map::{color_image, version},
     session::AttentionForm,
 };
-use baichuan2::{attention::Pooling, probe::Head};
+use baichuan2::probe::Head;
 use eframe::egui::{
-    Color32, Context, Id, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, TextureHandle,
-    TextureOptions, Ui, WidgetInfo, pos2, vec2,
+    Color32, ColorImage, Context, Id, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind,
+    TextureHandle, TextureOptions, Ui, WidgetInfo, pos2, vec2,
 };
-use std::{sync::Arc, time::Duration};
-use web_time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Cells of a small map, at the most.
 const CELLS: usize = 96;
@@ -21,6 +21,8 @@ const CELLS: usize = 96;
 struct Made {
     version: u64,
     maps: Vec<Option<TextureHandle>>,
+    /// Those that are no textures yet.
+    images: Arc<Mutex<Vec<(Head, ColorImage)>>>,
 }
 
 pub fn show(ui: &mut Ui, scene: &mut Scene) {
@@ -79,51 +81,53 @@ fn small(ui: &mut Ui, scene: &mut Scene, head: Head, side: f32, map: Option<&Tex
     });
 }
 
-/// Those that are made by now: as many a frame as fit into a few milliseconds, so that nothing waits.
-fn made(ui: &Ui, scene: &Scene, n: usize) -> Arc<Made> {
-    const A_FRAME: Duration = Duration::from_millis(6);
+/// Those that are made by now, one after another beside the window.
+fn made(ui: &Ui, scene: &Scene, n: usize) -> Made {
     let shading = scene.session.shading();
     let (colors, dark) = (scene.session.colors, ui.visuals().dark_mode);
     let version = version((scene.analysis.serial, shading, colors, dark));
     let id = Id::unique("small maps");
-    let known = ui
-        .data(|data| data.get_temp::<Arc<Made>>(id))
-        .unwrap_or_default();
-    if known.version == version && known.maps.iter().all(Option::is_some) {
-        return known;
-    }
-    let mut made = match known.version == version {
-        true => (*known).clone(),
-        false => Made {
+    let known = ui.data(|data| data.get_temp::<Made>(id));
+    let mut made = known
+        .filter(|known| known.version == version)
+        .unwrap_or_else(|| Made {
             version,
             maps: vec![None; n],
-        },
-    };
-    let begun = Instant::now();
-    let (tokens, heads) = (scene.analysis.tokens.len(), scene.analysis.heads());
-    let missing = (0..n)
-        .filter(|&i| made.maps[i].is_none())
-        .collect::<Vec<_>>();
-    for i in missing {
-        let head = Head {
-            layer: i / heads,
-            head: i % heads,
-        };
-        let weights = scene
-            .analysis
-            .weights(head, 0..tokens, 0..tokens, [CELLS; 2], Pooling::Max);
-        let image = color_image(&shading.of(weights, 0), colors, dark);
-        made.maps[i] = Some(texture(ui.ctx(), head, image));
-        if begun.elapsed() > A_FRAME {
-            ui.ctx().request_repaint();
-            break;
+            images: Arc::default(),
+        });
+    let heads = scene.analysis.heads();
+    background::latest(ui, id.with("images"), version, || {
+        let missing: Vec<Head> = (0..n)
+            .filter(|&i| made.maps[i].is_none())
+            .map(|i| Head {
+                layer: i / heads,
+                head: i % heads,
+            })
+            .collect();
+        let (analysis, images) = (scene.analysis.clone(), made.images.clone());
+        let context = ui.ctx().clone();
+        move |outdated: &dyn Fn() -> bool| {
+            for head in missing {
+                if outdated() {
+                    return None;
+                }
+                let weights = analysis.thumbnail(head, [CELLS; 2]);
+                let image = color_image(&shading.of(weights, 0), colors, dark);
+                let mut images = images.lock().unwrap_or_else(PoisonError::into_inner);
+                images.push((head, image));
+                context.request_repaint();
+            }
+            Some(())
         }
+    });
+    let images = std::mem::take(&mut *made.images.lock().unwrap_or_else(PoisonError::into_inner));
+    for (head, image) in images {
+        made.maps[head.layer * heads + head.head] = Some(texture(ui.ctx(), head, image));
     }
-    let made = Arc::new(made);
     ui.data_mut(|data| data.insert_temp(id, made.clone()));
     made
 }
 
-fn texture(context: &Context, head: Head, image: eframe::egui::ColorImage) -> TextureHandle {
+fn texture(context: &Context, head: Head, image: ColorImage) -> TextureHandle {
     context.load_texture(format!("small map {head}"), image, TextureOptions::NEAREST)
 }

@@ -1,7 +1,7 @@
 //! One weight: what it is, and what it is made of.
 
 use super::{Scene, chosen};
-use crate::theme;
+use crate::{course::Topic, theme};
 use baichuan2::{attention::Terms, probe::Head};
 use eframe::egui::{Grid, ScrollArea, Ui};
 use egui_plot::{Bar, BarChart, Plot};
@@ -51,6 +51,11 @@ pub fn taken_apart(ui: &mut Ui, scene: &mut Scene, query: usize, key: usize) {
             if ui.button(scene.tr("Unlock")).clicked() {
                 scene.session.lock(query, key);
             }
+            scene.help(
+                ui,
+                "One weight of the map: the product of query and key, its terms, and what the softmax of its row makes of it.",
+                &Topic::WEIGHT,
+            );
         });
         facts(ui, scene, head, query, key);
         let Ok(terms) = scene.analysis.terms(head, query, key) else {

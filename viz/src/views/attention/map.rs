@@ -13,7 +13,7 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     } else {
         "Attention, layer {0}, head {1}"
     };
-    let analysis = scene.analysis;
+    let analysis = scene.analysis.clone();
     let shading = scene.session.shading();
     let labels = analysis.labels();
     let heat_map = HeatMap {
@@ -28,7 +28,7 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
             .zip(scene.session.key)
             .map(|(i, j)| [i, j]),
     };
-    let pointed = heat_map.show(ui, scene.language, |rows, columns, size| {
+    let pointed = heat_map.show(ui, scene.language, move |rows, columns, size| {
         let weights = analysis.weights(head, rows, columns.clone(), size, Pooling::Max);
         shading.of(weights, columns.start)
     });

@@ -1,7 +1,7 @@
 //! Lines between tokens, from those that look to those that are looked at; each head of the layer in its colour.
 
 use super::{Scene, cell};
-use crate::{theme, views::kept};
+use crate::{analysis::Analysis, background, theme};
 use baichuan2::{attention::Pooling, probe::Head};
 use eframe::egui::{
     Align2, Color32, FontId, Id, Rect, Role, ScrollArea, Sense, Stroke, Ui, WidgetInfo, pos2, vec2,
@@ -16,7 +16,7 @@ const LINE: f32 = 20.0;
 const COLUMN: f32 = 130.0;
 
 /// `(query, key, head, weight)` of a layer, those that are not too thin.
-type Lines = Arc<Vec<(usize, usize, usize, f32)>>;
+type Lines = Vec<(usize, usize, usize, f32)>;
 
 pub fn show(ui: &mut Ui, scene: &mut Scene) {
     let heads = scene.analysis.heads();
@@ -142,31 +142,37 @@ fn token(ui: &mut Ui, scene: &mut Scene, place: Rect, side: usize, i: usize) -> 
     pointed
 }
 
-/// The lines of the chosen layer; made once for each.
-fn lines(ui: &Ui, scene: &Scene) -> Lines {
-    let of = (scene.analysis.serial, scene.session.layer);
-    kept(ui, "threads", of, || made(scene))
+/// The lines of the chosen layer, once they are made.
+fn lines(ui: &Ui, scene: &Scene) -> Arc<Lines> {
+    let layer = scene.session.layer;
+    let of = (scene.analysis.serial, layer);
+    let latest = background::latest(ui, Id::unique("threads"), of, || {
+        let analysis = scene.analysis.clone();
+        move |outdated: &dyn Fn() -> bool| made(&analysis, layer, outdated)
+    });
+    let answer = latest.answer.filter(|_| latest.is_current);
+    answer.unwrap_or_default()
 }
 
-fn made(scene: &Scene) -> Vec<(usize, usize, usize, f32)> {
-    let (n, layer) = (scene.analysis.tokens.len(), scene.session.layer);
+fn made(analysis: &Analysis, layer: usize, outdated: &dyn Fn() -> bool) -> Option<Lines> {
+    let n = analysis.tokens.len();
     let mut lines = Vec::new();
-    for head in 0..scene.analysis.heads() {
+    for head in 0..analysis.heads() {
+        let head = Head { layer, head };
         // A few rows at a time: of a long text the map is not held whole.
         const ROWS: usize = 256;
         for first in (0..n).step_by(ROWS) {
+            if outdated() {
+                return None;
+            }
             let rows = first..(first + ROWS).min(n);
             let size = [rows.len(), n];
-            let Ok(weights) =
-                scene
-                    .analysis
-                    .weights(Head { layer, head }, rows, 0..n, size, Pooling::Max)
-            else {
+            let Ok(weights) = analysis.weights(head, rows, 0..n, size, Pooling::Max) else {
                 continue;
             };
             let thick = weights.indexed_iter().filter(|(_, w)| **w >= FAINT);
-            lines.extend(thick.map(|((i, j), &w)| (first + i, j, head, w)));
+            lines.extend(thick.map(|((i, j), &w)| (first + i, j, head.head, w)));
         }
     }
-    lines
+    Some(lines)
 }

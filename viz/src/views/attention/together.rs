@@ -2,6 +2,7 @@
 
 use super::Scene;
 use crate::{
+    analysis::Analysis,
     heat_map::{HeatMap, version},
     session::Together,
     views::kept,
@@ -10,7 +11,10 @@ use baichuan2::attention::{MapError, Pooling, Rollout, max_over_heads, mean_over
 use baichuan2::probe::Head;
 use eframe::egui::Ui;
 use ndarray::{Array2, Array3, Axis, s};
-use std::ops::Range;
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 /// Tokens whose rollout is made: it multiplies whole maps.
 const ROLLOUT: usize = 512;
@@ -26,7 +30,11 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
         }
         ui.weak(scene.tr(scene.session.together.meaning()));
     });
-    let (analysis, together, layer) = (scene.analysis, scene.session.together, scene.session.layer);
+    let (analysis, together, layer) = (
+        scene.analysis.clone(),
+        scene.session.together,
+        scene.session.layer,
+    );
     let tokens = analysis.tokens.len();
     if together == Together::Rollout && tokens > ROLLOUT {
         ui.label(scene.format(
@@ -52,24 +60,19 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
         colors: scene.session.colors,
         marked: None,
     };
-    let rolled = (together == Together::Rollout)
-        .then(|| kept(ui, "rollout", (analysis.serial, layer), || rolled(scene)));
-    let values =
-        |rows: Range<usize>, columns: Range<usize>, size: [usize; 2]| match (&rolled, together) {
-            (Some(rolled), _) => rolled.as_ref().as_ref().map_err(Clone::clone).map(|all| {
-                baichuan2::picture::pool_max(all.slice(s![rows, columns]), size[0], size[1])
-            }),
-            (None, Together::Mean) => heads(scene, rows, columns, size, Pooling::Mean)
-                .map(|maps| mean_over_heads(maps.view())),
-            (None, _) => heads(scene, rows, columns, size, Pooling::Max)
-                .map(|maps| max_over_heads(maps.view())),
-        };
-    let pointed = heat_map.show(ui, scene.language, |rows, columns, size| {
+    let values = Values {
+        rolled: kept(ui, "rollout", (analysis.serial, layer), OnceLock::new),
+        analysis,
+        together,
+        layer,
+    };
+    let made = values.clone();
+    let pointed = heat_map.show(ui, scene.language, move |rows, columns, size| {
         let first = columns.start;
-        shading.of(values(rows, columns, size), first)
+        shading.of(made.of(rows, columns, size), first)
     });
     if let Some([i, j]) = pointed.hovered {
-        let exact = values(i..i + 1, j..j + 1, [1, 1]);
+        let exact = values.of(i..i + 1, j..j + 1, [1, 1]);
         let labels = &scene.analysis.tokens;
         pointed.response.on_hover_ui_at_pointer(|ui| {
             ui.strong(format!("{} → {}", labels[i].label, labels[j].label));
@@ -84,28 +87,54 @@ pub fn show(ui: &mut Ui, scene: &mut Scene) {
     }
 }
 
-fn heads(
-    scene: &Scene,
-    rows: Range<usize>,
-    columns: Range<usize>,
-    size: [usize; 2],
-    pooling: Pooling,
-) -> Result<Array3<f32>, MapError> {
-    of_layer(scene, scene.session.layer, rows, columns, size, pooling)
+/// The weights of all heads as one map.
+#[derive(Clone)]
+struct Values {
+    analysis: Arc<Analysis>,
+    together: Together,
+    layer: usize,
+    /// The rollout, once it was needed.
+    rolled: Arc<OnceLock<Result<Array2<f32>, MapError>>>,
+}
+
+impl Values {
+    fn of(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        size: [usize; 2],
+    ) -> Result<Array2<f32>, MapError> {
+        let heads = |pooling| {
+            let (rows, columns) = (rows.clone(), columns.clone());
+            of_layer(&self.analysis, self.layer, rows, columns, size, pooling)
+        };
+        match self.together {
+            Together::Mean => heads(Pooling::Mean).map(|maps| mean_over_heads(maps.view())),
+            Together::Largest => heads(Pooling::Max).map(|maps| max_over_heads(maps.view())),
+            Together::Rollout => {
+                let rolled = self
+                    .rolled
+                    .get_or_init(|| rolled(&self.analysis, self.layer));
+                let all = rolled.as_ref().map_err(Clone::clone)?;
+                let part = all.slice(s![rows, columns]);
+                Ok(baichuan2::picture::pool_max(part, size[0], size[1]))
+            }
+        }
+    }
 }
 
 /// The maps of all heads of a layer, `[H, rows, columns]`.
 fn of_layer(
-    scene: &Scene,
+    analysis: &Analysis,
     layer: usize,
     rows: Range<usize>,
     columns: Range<usize>,
     size: [usize; 2],
     pooling: Pooling,
 ) -> Result<Array3<f32>, MapError> {
-    let maps: Vec<Array2<f32>> = (0..scene.analysis.heads())
+    let maps: Vec<Array2<f32>> = (0..analysis.heads())
         .map(|head| {
-            scene.analysis.weights(
+            analysis.weights(
                 Head { layer, head },
                 rows.clone(),
                 columns.clone(),
@@ -118,11 +147,11 @@ fn of_layer(
     Ok(ndarray::stack(Axis(0), &views).expect("maps of one shape"))
 }
 
-fn rolled(scene: &Scene) -> Result<Array2<f32>, MapError> {
-    let n = scene.analysis.tokens.len();
+fn rolled(analysis: &Analysis, layer: usize) -> Result<Array2<f32>, MapError> {
+    let n = analysis.tokens.len();
     let mut rollout = Rollout::new(n);
-    for layer in 0..=scene.session.layer {
-        let mut maps = of_layer(scene, layer, 0..n, 0..n, [n, n], Pooling::Max)?;
+    for layer in 0..=layer {
+        let mut maps = of_layer(analysis, layer, 0..n, 0..n, [n, n], Pooling::Max)?;
         // What is hidden counts for nothing.
         maps.mapv_inplace(|w| if w.is_nan() { 0.0 } else { w });
         rollout.layer(maps.view())?;

@@ -7,7 +7,9 @@ pub use contributions::contributions;
 use super::{choose_depth, depth, depth_name, position, site};
 use crate::{
     analysis::likeliest,
-    background, theme,
+    background,
+    course::Topic,
+    theme,
     views::{Scene, likely},
 };
 use baichuan2::{
@@ -36,7 +38,7 @@ pub fn mlp_color() -> Color32 {
 pub fn lengths(ui: &mut Ui, scene: &mut Scene) {
     let position = position(scene);
     let layers = scene.analysis.layers();
-    scene.explain(ui, "The stream is a sum: each block adds a vector to it, x ← x + Attention(RMSNorm(x)), then x ← x + SwiGLU(RMSNorm(x)). Here is how long each of these vectors is, √(∑x²).");
+    scene.explain(ui, "The stream is a sum: each block adds a vector to it, x ← x + Attention(RMSNorm(x)), then x ← x + SwiGLU(RMSNorm(x)). Here is how long each of these vectors is, √(∑x²).", &Topic::LENGTHS);
     let norm = |site| {
         let rows = scene.analysis.rows(site)?;
         let row = rows.row(position).insert_axis(Axis(0)).to_owned();
@@ -150,26 +152,19 @@ fn whole_numbers(last: usize) -> Vec<GridMark> {
 pub fn norm_head(ui: &mut Ui, scene: &mut Scene) {
     let analysis = scene.analysis;
     let position = position(scene);
-    scene.explain(ui, "NormHead divides each row of the output matrix by its length, so that a logit is the stream's length times a cosine: rare tokens with short rows are not drowned. src/unembedding.rs");
-    let (Some(stream), Some(logits)) =
-        (analysis.rows(Site::FinalNorm), analysis.rows(Site::Logits))
-    else {
+    scene.explain(ui, "NormHead divides each row of the output matrix by its length, so that a logit is the stream's length times a cosine: rare tokens with short rows are not drowned.", &Topic::NORM_HEAD);
+    let Some(stream) = analysis.rows(Site::FinalNorm) else {
         return;
     };
     let has_norm_head = analysis.model.decoder.config().norm_head;
     let id = Id::unique("norm head");
     let key = (analysis.serial, position);
     let latest = background::latest(ui, id, key, || {
-        let row = |of: ndarray::ArrayView2<f32>| of.row(position).insert_axis(Axis(0)).to_owned();
-        let (x, logits, model) = (row(stream), row(logits), analysis.model.clone());
+        let x = stream.row(position).insert_axis(Axis(0)).to_owned();
+        let model = analysis.model.clone();
         move |_: &dyn Fn() -> bool| {
-            let unembedding = model.decoder.unembedding();
-            let other = unembedding.logits_as(x.view(), !has_norm_head);
-            let (with, without) = match has_norm_head {
-                true => (logits, other),
-                false => (other, logits),
-            };
-            Some([with, without])
+            let unembedding = model.weights()?.unembedding();
+            Some([true, false].map(|norm_head| unembedding.logits_as(x.view(), norm_head)))
         }
     });
     let Some(logits) = latest.current() else {
@@ -225,7 +220,7 @@ pub fn embeddings(ui: &mut Ui, scene: &mut Scene) {
             )
         }
     });
-    scene.explain(ui, "Each token of the text where its embedding lies, from the side from which they differ most (the first two principal components). Nothing of the text is in it yet: the same token is always at the same place. src/tensor/principal_components.rs");
+    scene.explain(ui, "Each token of the text where its embedding lies, from the side from which they differ most (the first two principal components). Nothing of the text is in it yet: the same token is always at the same place.", &Topic::EMBEDDINGS);
     let places = match latest.current() {
         Some(Ok(places)) => places,
         Some(Err(why)) => {

@@ -10,7 +10,6 @@ use crate::{
         likely::{self, probability},
     },
 };
-use baichuan2::probe::Site;
 use eframe::egui::{
     self, Align2, Color32, EventFilter, FontId, Id, Key, Pos2, Rect, Role, Sense, Stroke,
     StrokeKind, TextureHandle, TextureOptions, Ui, WidgetInfo, pos2, vec2,
@@ -221,16 +220,12 @@ fn look(ui: &Ui, scene: &Scene, view: &View) -> (Seen, Latest<()>) {
                 depth,
                 positions,
                 rows,
-                are_logits,
             } in missing
             {
                 if outdated() {
                     return None;
                 }
-                let logits = match are_logits {
-                    true => rows,
-                    false => model.decoder.logit_lens(rows.view()),
-                };
+                let logits = model.weights()?.logit_lens(rows.view());
                 for (i, position) in positions.into_iter().enumerate() {
                     let found = likeliest(logits.view(), i, TOP).into();
                     seen.lock().insert((depth, position), found);
@@ -247,29 +242,24 @@ fn look(ui: &Ui, scene: &Scene, view: &View) -> (Seen, Latest<()>) {
 struct Missing {
     depth: usize,
     positions: Vec<usize>,
-    /// The stream at those positions, or the logits.
+    /// The stream at those positions.
     rows: Array2<f32>,
-    are_logits: bool,
 }
 
-/// The output first, which is known already, then from the last layer up.
+/// The output first, then from the last layer up.
 fn missing(scene: &Scene, view: &View, seen: &Seen) -> Vec<Missing> {
     let known = seen.lock();
     let of_depth = |&depth: &usize| {
         let is_missing = |position: &usize| !known.contains_key(&(depth, *position));
         let positions: Vec<usize> = view.columns.clone().filter(is_missing).collect();
-        let are_logits = depth == scene.analysis.layers();
-        let site = if are_logits {
-            Site::Logits
-        } else {
-            site(depth)
-        };
-        let rows = scene.analysis.rows(site)?.select(Axis(0), &positions);
+        let rows = scene
+            .analysis
+            .rows(site(depth))?
+            .select(Axis(0), &positions);
         (!positions.is_empty()).then_some(Missing {
             depth,
             positions,
             rows,
-            are_logits,
         })
     };
     view.depths.iter().rev().filter_map(of_depth).collect()

@@ -3,7 +3,9 @@
 use super::{attention_color, mlp_color};
 use crate::{
     analysis::Analysis,
-    background, theme,
+    background,
+    course::Topic,
+    theme,
     views::{
         Scene,
         likely::{Bar, ROW},
@@ -29,7 +31,7 @@ type Found = Result<Shares, String>;
 
 /// The token to choose, and a bar for each block; for each head of the layer that is looked at.
 pub fn contributions(ui: &mut Ui, scene: &mut Scene) {
-    scene.explain(ui, "A logit is the stream at the end times the token's row of the output matrix, and the stream is the sum of what all blocks added: so each has its share. What later blocks made of it counts as theirs. src/attribution.rs");
+    scene.explain(ui, "A logit is the stream at the end times the token's row of the output matrix, and the stream is the sum of what all blocks added: so each has its share. What later blocks made of it counts as theirs.", &Topic::CONTRIBUTIONS);
     choose(ui, scene);
     let (position, token) = (position(scene), token(scene));
     let analysis = scene.analysis;
@@ -38,10 +40,11 @@ pub fn contributions(ui: &mut Ui, scene: &mut Scene) {
     let latest = background::latest(ui, id, key, || {
         let (trace, model) = (trace(analysis, position), analysis.model.clone());
         move |_: &dyn Fn() -> bool| {
+            let decoder = model.weights()?;
             let shares = || {
-                let of = Attribution::of(&model.decoder, &trace, 0, token)?;
-                let layers = model.decoder.config().num_hidden_layers;
-                let heads = |layer| of_heads(&model.decoder, &trace, layer, 0, token);
+                let of = Attribution::of(decoder, &trace, 0, token)?;
+                let layers = decoder.config().num_hidden_layers;
+                let heads = |layer| of_heads(decoder, &trace, layer, 0, token);
                 let heads: Result<_, AttributionError> = (0..layers).map(heads).collect();
                 Ok(Shares { of, heads: heads? })
             };
