@@ -56,11 +56,36 @@ impl Katex {
                 _ => continue,
             };
             drawn += &markdown[done..range.start];
-            drawn += &protected(&self.draw(tex, display)?);
-            done = range.end;
+            let formula = protected(&self.draw(tex, display)?);
+            let rest = &markdown[range.end..];
+            let mark = &rest[..rest.len() - rest.trim_start_matches(MARKS).len()];
+            drawn += &match mark {
+                "" => formula,
+                _ if display => formula,
+                _ => held(&formula, mark),
+            };
+            done = range.end + if display { 0 } else { mark.len() };
         }
         Ok(drawn + &markdown[done..])
     }
+}
+
+/// What may not begin a line.
+const MARKS: &[char] = &[
+    '.', ',', ';', ':', '!', '?', ')', '’', '”', '。', '，', '、', '；', '：', '！', '？', '）',
+    '」',
+];
+
+/// A formula that keeps the marks behind it on its line, and breaks where it did by itself: between its parts.
+fn held(formula: &str, marks: &str) -> String {
+    const PART: &str = "<span class=\"base\">";
+    let parts: Vec<&str> = formula.split(PART).collect();
+    let (first, others) = parts
+        .split_first()
+        .expect("splitting leaves one part at least");
+    let broken = others.join(&format!("<wbr>{PART}"));
+    let begin = if others.is_empty() { "" } else { PART };
+    format!("<span class=\"held\">{first}{begin}{broken}{marks}</span>")
 }
 
 /// HTML that Markdown leaves alone: the signs that it would read are written as character references.
@@ -89,6 +114,24 @@ mod tests {
         assert_eq!(page.matches("class=\"katex\"").count(), 2, "{page}");
         assert!(page.contains("`$x$`") && page.contains("echo $HOME $USER"));
         assert!(!page.contains("x_1"), "Markdown would read the underscore");
+    }
+
+    /// Catches: a comma that begins a line; a long formula that no longer breaks.
+    #[test]
+    fn a_mark_stays_with_its_formula() {
+        let katex = Katex::new().unwrap();
+        let page = katex
+            .draw_all("If $x = y + z$, then $x$。 And $y$ too.")
+            .unwrap();
+        assert_eq!(page.matches("class=\"held\"").count(), 2, "{page}");
+        assert_eq!(
+            page.matches("<wbr><span class=\"base\">").count(),
+            2,
+            "{page}"
+        );
+        let (_, after) = page.split_once("</span>,</span> then").unwrap();
+        assert!(after.contains("</span>。</span> And"), "{page}");
+        assert!(page.ends_with("</span> too."));
     }
 
     /// Catches: a misspelt command, which KaTeX by itself draws in red.

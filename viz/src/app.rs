@@ -352,7 +352,6 @@ impl Viz {
             menu(self.tr("Save…").as_ref()).ui(ui, |ui| self.save_menu(ui));
             if let Some(analysis) = self.live.analysis.clone() {
                 self.checkpoints(ui, &analysis);
-                ui.weak(summary(&analysis, self.settings.language));
             }
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 if ui.button("?").on_hover_text(self.tr("Keys")).clicked() {
@@ -379,6 +378,12 @@ impl Viz {
                     if language != self.settings.language && ui.button(language.name()).clicked() {
                         self.settings.language = language;
                     }
+                }
+                if let Some(analysis) = &self.live.analysis {
+                    ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
+                        let summary = RichText::new(summary(analysis, self.settings.language));
+                        ui.add(egui::Label::new(summary.weak()).truncate());
+                    });
                 }
             });
         });
@@ -558,12 +563,7 @@ impl Viz {
         ui.horizontal_wrapped(|ui| {
             if self.live.worker.is_busy() {
                 ui.spinner();
-                ui.label(match self.live.worker.layer() {
-                    Some((layer, of)) => {
-                        language.format("reading… layer {0} of {1}", &[&layer, &of])
-                    }
-                    None => language.tr("reading…").into_owned(),
-                });
+                ui.label(self.live.progress(language));
                 if ui.small_button(language.tr("Cancel")).clicked() {
                     self.live.worker.cancel();
                     self.live.failure = Some(
@@ -577,13 +577,13 @@ impl Viz {
                 let why = language.tr(why);
                 ui.label(RichText::new(why).color(ui.visuals().error_fg_color));
             } else if let Some(analysis) = &self.live.analysis {
-                ui.weak(language.format(
-                    "{0} tokens read in {1} ms",
-                    &[
-                        &analysis.tokens.len(),
-                        &format!("{:.1}", analysis.took.as_secs_f64() * 1e3),
-                    ],
-                ));
+                let took = match analysis.took.as_secs_f64() {
+                    short @ ..1.0 => format!("{:.1} ms", short * 1e3),
+                    long => format!("{long:.1} s"),
+                };
+                ui.weak(
+                    language.format("{0} tokens read in {1}", &[&analysis.tokens.len(), &took]),
+                );
                 if self.live.read_anew {
                     ui.label(
                         language.tr("The files of this model were changed; it was read anew."),

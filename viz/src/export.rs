@@ -396,10 +396,12 @@ fn write_text(to: &mut Group, text: &TextShape) {
     for row in &text.galley.rows {
         let mut word: Option<(Written, String)> = None;
         for glyph in &row.row.glyphs {
+            let at = text.pos + row.pos.to_vec2() + glyph.pos.to_vec2();
             let written = Written {
                 ink: ink(text, &row.row, glyph),
                 font: font_at(text, byte),
-                at: text.pos + row.pos.to_vec2() + glyph.pos.to_vec2(),
+                at,
+                right: at.x + glyph.advance_width,
             };
             byte += glyph.chr.len_utf8();
             if glyph.chr.is_whitespace() {
@@ -411,6 +413,7 @@ fn write_text(to: &mut Group, text: &TextShape) {
                     if first.goes_on(&written) && letters.is_ascii() == glyph.chr.is_ascii() =>
                 {
                     letters.push(glyph.chr);
+                    first.right = written.right;
                 }
                 _ => {
                     finish(&mut group, word.take());
@@ -429,6 +432,8 @@ struct Written {
     ink: Color32,
     font: FontId,
     at: Pos2,
+    /// Where its last letter ends.
+    right: f32,
 }
 
 impl Written {
@@ -467,7 +472,10 @@ fn finish(group: &mut Group, word: Option<(Written, String)>) {
         .set("x", format!("{:.2}", written.at.x))
         .set("y", format!("{:.2}", written.at.y))
         .set("font-family", family)
-        .set("font-size", written.font.size);
+        .set("font-size", written.font.size)
+        // A reader without these fonts has others, of other widths: words must not run into each other.
+        .set("textLength", format!("{:.2}", written.right - written.at.x))
+        .set("lengthAdjust", "spacingAndGlyphs");
     color(&mut node, "fill", written.ink);
     group.append(node);
 }

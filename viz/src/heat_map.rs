@@ -139,6 +139,8 @@ struct Drawn {
 
 const LABEL: f32 = 11.0;
 const MARGIN: f32 = 110.0;
+/// The widest cell: a short text need not fill a large screen.
+const CELL: f32 = 72.0;
 
 impl HeatMap<'_> {
     /// Shows the map in the space that is left. `shades` gives a rectangle of it, rows × columns, in at most so many cells, from 0 to 1, NaN where hidden;
@@ -196,7 +198,7 @@ impl HeatMap<'_> {
         let corner = whole.min + vec2(margin(self.rows), margin(self.columns));
         let space = (whole.max - corner).max(vec2(40.0, 40.0));
         let cell = (space.x / window.size[1] as f32).min(space.y / window.size[0] as f32);
-        let cell = vec2(cell.min(44.0), cell.min(44.0));
+        let cell = vec2(cell.min(CELL), cell.min(CELL));
         let map = Rect::from_min_size(
             corner,
             vec2(

@@ -188,10 +188,22 @@ impl Live {
         }
     }
 
+    /// How far the text is read.
+    pub fn progress(&self, language: Language) -> String {
+        match self.worker.layer() {
+            Some((layer, of)) => language.format("reading… layer {0} of {1}", &[&layer, &of]),
+            None => language.tr("reading…").into_owned(),
+        }
+    }
+
     /// The view that is chosen, with explanations or without.
     pub fn view(&mut self, ui: &mut Ui, language: Language, explains: bool) {
         let Some(analysis) = self.analysis.clone() else {
-            ui.centered_and_justified(|ui| ui.weak(language.tr("No model is open yet.")));
+            let said = match self.worker.is_busy() {
+                true => self.progress(language),
+                false => language.tr("No model is open yet.").into_owned(),
+            };
+            ui.centered_and_justified(|ui| ui.weak(said));
             return;
         };
         if analysis.tokens.is_empty() {

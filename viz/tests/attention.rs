@@ -68,7 +68,7 @@ fn cell(harness: &Harness<Window>, map: &str, row: usize, column: usize) -> Pos2
     let margin = (longest * 11.0 * 0.62 + 12.0).min(110.0);
     let side = ((rect.width() - margin) / n)
         .min((rect.height() - margin) / n)
-        .min(44.0);
+        .min(72.0);
     rect.min
         + vec2(
             margin + side * (column as f32 + 0.5),
