@@ -195,6 +195,15 @@ mod tests {
                 }
             }
         }
+
+        /// Catches: a scale one step of bf16 too large, which costs half a bit of every weight, or one rounded down.
+        #[test]
+        fn a_scale_is_the_smallest_that_is_no_less(bits in 0x0080_0000..0x7f00_0000_u32) {
+            let scale = f32::from_bits(bits);
+            let found = no_less(scale);
+            let below = bf16::from_bits(found.to_bits() - 1);
+            prop_assert!(below.to_f32() < scale && scale <= found.to_f32());
+        }
     }
 
     /// Catches: a division by a scale of zero; −0 or NaN out of a group that is not used.
