@@ -332,7 +332,10 @@ fn as_evaluated<A: NdFloat>(
 ) -> Array2<A> {
     for ((i, _), s) in scores.indexed_iter_mut() {
         let shift = alibi_slope.unwrap_or(0.0) * (first + i) as f64;
-        *s = (*s + A::from(shift).expect("a bias fits a float")).max(A::min_value());
+        *s += A::from(shift).expect("a bias fits a float");
+        if *s < A::min_value() {
+            *s = A::min_value(); // NaN stays to be seen
+        }
     }
     scores
 }

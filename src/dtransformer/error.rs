@@ -51,7 +51,7 @@ pub enum Error {
          shows the first intermediate where they appear)"
     )]
     NotFinite {
-        /// The position, counted from the start of the text.
+        /// The first position where they are, counted from the start of the text: that of the token which broke, for those before it do not see it.
         position: usize,
     },
     /// The probe asked for it.

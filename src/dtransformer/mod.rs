@@ -35,7 +35,7 @@ use crate::{
     tensor::{LinearMap, StoredTensor, expect_shape, softmax, threads},
     unembedding::Unembedding,
 };
-use ndarray::{Array1, Array2, ArrayView2, Axis, NdFloat, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, NdFloat, s};
 
 /// Where a decoder's parameters come from: a checkpoint, or a random number generator.
 pub trait ParameterSource<A> {
@@ -212,13 +212,13 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
         let x = self.stream(ids, cache, probe)?;
         let mut logits = self.unembedding.logits(x.slice(s![first_logits.., ..]));
         pass_on(probe, Site::Logits, &mut logits);
-        let not_finite = |row: ndarray::ArrayView1<A>| row.iter().any(|l| !l.is_finite());
-        match logits.rows().into_iter().position(not_finite) {
-            Some(row) => Err(Error::NotFinite {
-                position: held + first_logits + row,
-            }),
-            None => Ok(logits),
-        }
+        let Some(row) = first_not_finite(logits.view()) else {
+            return Ok(logits);
+        };
+        // Where it was an earlier token that broke, its row of the stream tells, also where only the last was asked for logits.
+        let row = first_logits + row;
+        let position = held + first_not_finite(x.view()).map_or(row, |broken| broken.min(row));
+        Err(Error::NotFinite { position })
     }
 
     fn check(&self, ids: &[u32], cache: &KeyValueCache<A>) -> Result<(), Error> {
@@ -304,6 +304,12 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
     pub fn logit_lens(&self, x: ArrayView2<A>) -> Array2<A> {
         self.unembedding.logits(self.norm.forward(x).view())
     }
+}
+
+/// The first row that holds NaN or infinity.
+fn first_not_finite<A: NdFloat>(rows: ArrayView2<A>) -> Option<usize> {
+    let broken = |row: ArrayView1<A>| row.iter().any(|x| !x.is_finite());
+    rows.rows().into_iter().position(broken)
 }
 
 fn matrix<A, S: ParameterSource<A>>(source: &mut S, p: &Parameter) -> Result<S::Matrix, S::Error> {

@@ -543,11 +543,62 @@ fn weights_that_are_not_numbers_are_an_error() {
             assert!(matches!(error, Error::NotFinite { .. }), "{error}");
             assert_eq!(cache.len(), usize::from(fine));
             let error = decoder.forward_last(&[2, 0], &mut cache, None).unwrap_err();
-            let last = cache.len() + 1;
-            assert!(
-                matches!(error, Error::NotFinite { position } if position == last),
-                "{error}"
-            );
+            let broken = cache.len() + usize::from(fine);
+            assert_eq!(error, Error::NotFinite { position: broken });
+        }
+    }
+}
+
+/// Catches: a value of NaN times a weight of zero, which breaks the queries before it in its block of attention; the last token named where only it was asked for.
+#[test]
+fn the_token_that_broke_is_named() {
+    /// The embedding of token 7 is NaN.
+    struct OneBroken(Random);
+    impl ParameterSource<f64> for OneBroken {
+        type Matrix = Array2<f64>;
+        type Error = Error;
+        fn matrix(&mut self, p: &Parameter) -> Result<Array2<f64>, Error> {
+            let mut made = self.0.matrix(p)?;
+            if p.name.contains("embed_tokens") {
+                made.row_mut(7).fill(f64::NAN);
+            }
+            Ok(made)
+        }
+        fn vector(&mut self, p: &Parameter) -> Result<Array1<f64>, Error> {
+            self.0.vector(p)
+        }
+    }
+    let config = Config {
+        num_hidden_layers: 2,
+        ..small(512).1
+    };
+    let alibi = Config {
+        position: Position::Alibi,
+        ..config.clone()
+    };
+    for config in [config, alibi] {
+        let decoder = Dense::new(config, &mut OneBroken(Random::new(3))).unwrap();
+        // In the first block of queries and in a later one; behind others in the cache, or not; last of all.
+        for (tokens, broken) in [(9, 5), (9, 8), (300, 5), (300, 100), (300, 290)] {
+            for cached in [0, 3] {
+                let mut ids: Vec<u32> = (0..tokens).map(|i| i % 7).collect();
+                ids[broken] = 7;
+                let mut cache = decoder.new_cache();
+                if cached > 0 {
+                    let before = vec![1; cached];
+                    decoder.forward(&before, &mut cache, None).unwrap();
+                }
+                let named = Err(Error::NotFinite {
+                    position: cached + broken,
+                });
+                let mut trace = Trace::everything();
+                let all = decoder.forward(&ids, &mut cache, None).map(|_| ());
+                assert_eq!(all, named, "{broken} of {tokens}");
+                let last = decoder.forward_last(&ids, &mut cache, None).map(|_| ());
+                assert_eq!(last, named, "{broken} of {tokens}, the last alone");
+                let watched = decoder.forward(&ids, &mut cache, Some(&mut trace));
+                assert_eq!(watched.map(|_| ()), named, "{broken} of {tokens}, watched");
+            }
         }
     }
 }
