@@ -105,7 +105,7 @@ const BLOCK: [usize; 2] = [64, 512];
 
 impl<'a, A: NdFloat> HeadMap<'a, A> {
     /// The map of `queries: [queries, head_dim]` over `keys: [keys, head_dim]`, both after rotation where positions are rotated: as a probe sees them at
-    /// `q_rot` and `k_rot`, or as [`LayerCache::keys`](super::LayerCache::keys) has them. Views or owned arrays.
+    /// `q_rot` and `k_rot`, or as [`LayerCache::keys`](super::LayerCache::keys) has them, in whatever format they are kept. Views or owned arrays.
     ///
     /// # Errors
     /// [`MapError::Shape`].

@@ -28,7 +28,7 @@ pub use layer::Layer;
 
 use crate::{
     alibi,
-    attention::{KeyValueCache, grouped_query::Positions},
+    attention::{CacheFormat, KeyValueCache, grouped_query::Positions},
     probe::{AnyProbe, LayerProbe, Probe, Site, pass_on},
     rms_norm::RmsNorm,
     rope::Rotation,
@@ -128,8 +128,14 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
 
     /// An empty cache that may grow to `tokens`: beyond the trained context a model runs, but no longer on what it has learned.
     pub fn new_cache_of(&self, tokens: usize) -> KeyValueCache<A> {
+        self.new_cache_in(CacheFormat::Full, tokens)
+    }
+
+    /// The same, its keys and values kept in `format`.
+    pub fn new_cache_in(&self, format: CacheFormat, tokens: usize) -> KeyValueCache<A> {
         let c = &self.config;
         KeyValueCache::new(
+            format,
             c.num_hidden_layers,
             c.num_key_value_heads,
             c.head_dim,
@@ -140,8 +146,8 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
     /// Logits after each of `ids`, which follow what `cache` holds. Returns `[tokens, vocab]`.
     ///
     /// # Errors
-    /// No ids, an id outside the vocabulary, more tokens than the cache may hold, logits that are not finite, a probe that [stops](Probe::stop) the
-    /// pass. The cache is then as before.
+    /// No ids, an id outside the vocabulary, more tokens than the cache may hold, logits that are not finite, keys or values beyond what the cache's
+    /// format holds, a probe that [stops](Probe::stop) the pass. The cache is then as before.
     ///
     /// # Panics
     /// Where `cache` was made for a decoder of other sizes.
@@ -260,7 +266,9 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
             let probe = probe
                 .as_mut()
                 .map(|probe| &mut **probe as &mut dyn Probe<A>);
-            layer.forward(&mut x, &positions, cache, &mut LayerProbe::new(probe, i));
+            layer
+                .forward(&mut x, &positions, cache, &mut LayerProbe::new(probe, i))
+                .map_err(|overflow| Error::CacheOverflow { layer: i, overflow })?;
         }
         go_on(probe)?; // logits cost as much as a layer or more
         let mut x = self.norm.forward(x.view());

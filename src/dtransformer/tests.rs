@@ -603,6 +603,63 @@ fn the_token_that_broke_is_named() {
     }
 }
 
+/// Catches: an overflow of the cache told as numbers that are not finite, of another layer, or of a token counted from the start of the pass; keys that stay in the layers before it.
+#[test]
+fn keys_too_large_for_the_cache_are_an_error_that_names_the_layer() {
+    /// Token 7 stands for itself in the first layer, and the second makes a key of 1e6 of it.
+    struct Large(Random);
+    impl ParameterSource<f64> for Large {
+        type Matrix = Array2<f64>;
+        type Error = Error;
+        fn matrix(&mut self, p: &Parameter) -> Result<Array2<f64>, Error> {
+            let mut made = self.0.matrix(p)?;
+            match p.name.as_str() {
+                "model.embed_tokens.weight" => {
+                    made.column_mut(0).fill(0.0);
+                    made[[7, 0]] = 1e3;
+                }
+                "model.layers.1.self_attn.W_pack.weight" => {
+                    made.slice_mut(s![4..8, ..]).fill(0.0);
+                    made[[4, 0]] = 1e6;
+                }
+                // What adds to the stream leaves the first number of each token alone.
+                name if name.contains("o_proj") || name.contains("down_proj") => {
+                    made.row_mut(0).fill(0.0);
+                }
+                _ => {}
+            }
+            Ok(made)
+        }
+        fn vector(&mut self, p: &Parameter) -> Result<Array1<f64>, Error> {
+            self.0.vector(p)
+        }
+    }
+    let config = Config {
+        num_hidden_layers: 3,
+        position: Position::Alibi,
+        ..small(16).1
+    };
+    let decoder = Dense::new(config, &mut Large(Random::new(4))).unwrap();
+    let mut half = decoder.new_cache_in(CacheFormat::F16, 16);
+    decoder.forward(&[1, 2], &mut half, None).unwrap();
+    let error = decoder.forward(&[3, 7, 4], &mut half, None).unwrap_err();
+    let Error::CacheOverflow { layer, overflow } = error.clone() else {
+        panic!("{error}");
+    };
+    assert_eq!((layer, overflow.token), (1, 3));
+    assert!(half.layers.iter().all(|layer| layer.len() == 2));
+    let text = error.to_string();
+    assert!(
+        text.starts_with("layer 1: a key or value of token 3 is ")
+            && text.ends_with("(--cache f32)"),
+        "{text}"
+    );
+    decoder.forward(&[3, 4], &mut half, None).unwrap();
+    decoder
+        .forward(&[3, 7, 4], &mut decoder.new_cache(), None)
+        .unwrap();
+}
+
 /// Catches: a configuration trusted before it was checked.
 #[test]
 fn impossible_configurations_are_errors() {
