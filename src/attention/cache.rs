@@ -6,8 +6,11 @@
 //! A long text's cache is as large as a model: 2 · layers · kv_heads · head_dim numbers a token, 1 MiB of f32 in the 7B. Kept in f16 it takes
 //! half ([`CacheFormat`]), and attention widens a block of it at a time ([`Rows`]).
 
-use half::{f16, slice::HalfFloatSliceExt};
-use ndarray::{Array3, ArrayView2, ArrayView3, CowArray, Ix2, NdFloat, s};
+use half::{
+    f16,
+    slice::{HalfBitsSliceExt, HalfFloatSliceExt},
+};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut3, CowArray, Ix2, NdFloat, s};
 use num_traits::Zero;
 use std::ops::Range;
 use thiserror::Error;
@@ -52,22 +55,23 @@ pub struct LayerCache<A> {
     len: usize,
 }
 
-/// `[kv_heads, capacity, head_dim]`; room behind the cache's `len` is spare.
+/// `[kv_heads, capacity, head_dim]`; room behind the cache's `len` is spare, and takes no memory before it is written.
 #[derive(Clone, Debug)]
 enum Kept<A> {
     Full(Array3<A>),
-    F16(Array3<f16>),
+    /// The bits of each f16: zeros of whole numbers come from the system, unwritten.
+    F16(Array3<u16>),
 }
 
 impl<A: NdFloat> LayerCache<A> {
     /// An empty cache, in full.
     pub fn new(kv_heads: usize, head_dim: usize) -> Self {
-        LayerCache::new_in(CacheFormat::Full, kv_heads, head_dim)
+        LayerCache::new_in(CacheFormat::Full, kv_heads, head_dim, 0)
     }
 
-    /// An empty cache.
-    pub fn new_in(format: CacheFormat, kv_heads: usize, head_dim: usize) -> Self {
-        let shape = (kv_heads, 0, head_dim);
+    /// An empty cache with room for so many tokens, which grows where there are more.
+    pub fn new_in(format: CacheFormat, kv_heads: usize, head_dim: usize, tokens: usize) -> Self {
+        let shape = (kv_heads, tokens, head_dim);
         let empty = || match format {
             CacheFormat::Full => Kept::Full(Array3::zeros(shape)),
             CacheFormat::F16 => Kept::F16(Array3::zeros(shape)),
@@ -159,7 +163,7 @@ impl<A: NdFloat> Kept<A> {
                         let token = len + token;
                         return Err(CacheOverflow { token, value });
                     }
-                    room[[head, token, i]] = rounded;
+                    room[[head, token, i]] = rounded.to_bits();
                 }
             }
         }
@@ -180,7 +184,7 @@ fn room_for<T: Clone + Zero>(
     kept: &mut Array3<T>,
     len: usize,
     tokens: usize,
-) -> ndarray::ArrayViewMut3<'_, T> {
+) -> ArrayViewMut3<'_, T> {
     let (heads, capacity, width) = kept.dim();
     let end = len + tokens;
     if end > capacity {
@@ -202,8 +206,8 @@ pub struct Rows<'a, A>(Format<'a, A>);
 #[derive(Clone, Copy, Debug)]
 enum Format<'a, A> {
     Full(ArrayView2<'a, A>),
-    /// Without gaps.
-    F16(ArrayView2<'a, f16>),
+    /// Bits, without gaps.
+    F16(ArrayView2<'a, u16>),
 }
 
 impl<'a, A> From<ArrayView2<'a, A>> for Rows<'a, A> {
@@ -243,7 +247,7 @@ impl<'a, A: NdFloat> Rows<'a, A> {
         match self.0 {
             Format::Full(rows) => rows.into(),
             Format::F16(rows) => {
-                let mut widened = ndarray::Array2::zeros(rows.dim());
+                let mut widened = Array2::zeros(rows.dim());
                 let out = widened.as_slice_mut().expect("a new array has no gaps");
                 widen(rows.as_slice().expect("rows without gaps"), out);
                 widened.into()
@@ -253,7 +257,8 @@ impl<'a, A: NdFloat> Rows<'a, A> {
 }
 
 /// By the instruction that processors have for it, which gives f32.
-fn widen<A: NdFloat>(halves: &[f16], out: &mut [A]) {
+fn widen<A: NdFloat>(halves: &[u16], out: &mut [A]) {
+    let halves: &[f16] = halves.reinterpret_cast();
     let mut floats = [0.0; 64];
     for (halves, out) in halves.chunks(64).zip(out.chunks_mut(64)) {
         let floats = &mut floats[..halves.len()];
@@ -273,6 +278,9 @@ pub struct KeyValueCache<A> {
     pub limit: usize,
 }
 
+/// Tokens for which there is room from the beginning. Caches that grow leave holes where they were, which together are as large as a cache.
+const ROOM: usize = 4096;
+
 impl<A: NdFloat> KeyValueCache<A> {
     /// An empty cache for `layers` layers.
     pub fn new(
@@ -282,8 +290,9 @@ impl<A: NdFloat> KeyValueCache<A> {
         head_dim: usize,
         limit: usize,
     ) -> Self {
+        let empty = |_| LayerCache::new_in(format, kv_heads, head_dim, limit.min(ROOM));
         KeyValueCache {
-            layers: vec![LayerCache::new_in(format, kv_heads, head_dim); layers],
+            layers: (0..layers).map(empty).collect(), // a clone would write what is spare
             limit,
         }
     }
