@@ -361,3 +361,22 @@ fn verify_fails_on_a_number_that_is_off() {
         .code(1)
         .stderr(contains("model.safetensors"));
 }
+
+/// Catches: a format of the cache that is not offered, or anything but f16 and f32 taken for one; another text.
+#[test]
+fn the_cache_may_be_in_f16() {
+    let text = |arguments: &[&str]| {
+        let mut generate = on_model("generate", &["--max-new-tokens", "20", "The cat"]);
+        stdout(generate.args(arguments))
+    };
+    assert_eq!(text(&["--cache", "f16"]), text(&["--cache", "f32"]));
+    assert_eq!(text(&["--cache", "f16"]), text(&[]));
+    on_model("generate", &["--cache", "f8", "The cat"])
+        .assert()
+        .code(2)
+        .stderr(contains("f16").and(contains("f32")));
+    baichuan2(&["chat", "--help"])
+        .assert()
+        .success()
+        .stdout(contains("--cache"));
+}

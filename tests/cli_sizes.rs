@@ -163,7 +163,8 @@ fn quantize_says_what_cannot_be_cut_into_groups() {
     assert!(!folder.path().join("no").exists());
 }
 
-/// Catches: figures that are not numbers or not there; a model that cannot be measured; zero rounds taken for a measurement.
+/// Catches: figures that are not numbers or not there; a model that cannot be measured; zero rounds taken for a measurement; a cache in a format
+/// that nobody asked for.
 #[test]
 fn bench_prints_figures_of_the_machine_and_of_the_model() {
     let folder = workspace();
@@ -179,6 +180,7 @@ fn bench_prints_figures_of_the_machine_and_of_the_model() {
         "/prompt/share",
         "/token/tokens_per_second",
         "/token/share",
+        "/cache_bytes",
     ] {
         let number = figures.pointer(figure).and_then(|f| f.as_f64());
         assert!(
@@ -186,6 +188,13 @@ fn bench_prints_figures_of_the_machine_and_of_the_model() {
             "{figure}: {number:?}"
         );
     }
+    let cache = |arguments: &[&str]| {
+        let mut bench = baichuan2(&["bench", "--json"], folder.path());
+        let printed = bench.args(few).args(arguments).output().unwrap();
+        let figures: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
+        figures["cache_bytes"].as_u64().unwrap()
+    };
+    assert_eq!(cache(&[]), 2 * cache(&["--cache", "f16"]));
     baichuan2(&["bench", "--attention", "300"], folder.path())
         .args(["--rounds", "1"])
         .assert()

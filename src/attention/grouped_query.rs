@@ -14,7 +14,10 @@
 //!   Repeating copies; the shipped form here lets head $h$ read the keys of group $g(h)$ where they lie.
 //! * Step 9 adds a mask of 0 and 1 to the scores, which hides nothing. What is hidden must get −∞: the test `the_printed_mask_is_added_and_hides_nothing`.
 
-use super::{Bias, LayerCache, Visibility, attend, attend_in_blocks, memory_efficient::QUERIES};
+use super::{
+    Bias, CacheOverflow, LayerCache, Visibility, attend, attend_in_blocks,
+    memory_efficient::QUERIES,
+};
 use crate::{
     probe::{LayerProbe, LayerSite},
     rope::Rotation,
@@ -199,13 +202,16 @@ impl<M> GroupedQueryAttention<M> {
     /// Attends from `x: [tokens, D]` to the cache and to itself, causally, and adds its keys and values to the cache.
     ///
     /// Returns `[tokens, D]`. The map of weights is made whole only where `probe` wants it.
+    ///
+    /// # Errors
+    /// Keys or values that the cache's format cannot hold; the cache is then as before.
     pub fn forward<A: NdFloat>(
         &self,
         x: ArrayView2<A>,
         positions: &Positions<A>,
         cache: &mut LayerCache<A>,
         probe: &mut LayerProbe<A>,
-    ) -> Array2<A>
+    ) -> Result<Array2<A>, CacheOverflow>
     where
         M: LinearMap<A>,
     {
@@ -231,7 +237,7 @@ impl<M> GroupedQueryAttention<M> {
         let (k, v) = kv.split_at(Axis(0), self.kv_heads);
         probe.see(LayerSite::QRot, q);
         probe.see(LayerSite::KRot, k);
-        cache.append(k, v);
+        cache.append(k, v)?;
 
         let bias = |head: usize| Bias {
             visibility: Visibility::Causal { first },
@@ -251,7 +257,12 @@ impl<M> GroupedQueryAttention<M> {
             {
                 let (keys, values) = (cache.keys(head / group), cache.values(head / group));
                 let bias = bias(head);
-                let seen = attend(q.index_axis(Axis(0), head), keys, values, &bias);
+                let seen = attend(
+                    q.index_axis(Axis(0), head),
+                    keys.view(),
+                    values.view(),
+                    &bias,
+                );
                 out.assign(&seen.output);
                 weights.index_axis_mut(Axis(0), head).assign(&seen.weights);
                 scores.index_axis_mut(Axis(0), head).assign(&as_evaluated(
@@ -278,8 +289,8 @@ impl<M> GroupedQueryAttention<M> {
                     };
                     attend_in_blocks(
                         q.slice(s![head, queries.clone(), ..]),
-                        cache.keys(head / group),
-                        cache.values(head / group),
+                        cache.key_rows(head / group),
+                        cache.value_rows(head / group),
                         &bias,
                         BLOCK,
                         out,
@@ -290,7 +301,7 @@ impl<M> GroupedQueryAttention<M> {
         probe.pass_on(LayerSite::AttnConcat, &mut concat);
         let mut y = self.output.apply(concat.view());
         probe.pass_on(LayerSite::SelfAttn, &mut y);
-        y
+        Ok(y)
     }
 
     /// What each head adds to the stream: its part of `concat: [tokens, H · head_dim]` through its columns of $W_o$. Returns `[H, tokens, D]`.
@@ -332,7 +343,10 @@ fn as_evaluated<A: NdFloat>(
 ) -> Array2<A> {
     for ((i, _), s) in scores.indexed_iter_mut() {
         let shift = alibi_slope.unwrap_or(0.0) * (first + i) as f64;
-        *s = (*s + A::from(shift).expect("a bias fits a float")).max(A::min_value());
+        *s += A::from(shift).expect("a bias fits a float");
+        if *s < A::min_value() {
+            *s = A::min_value(); // NaN stays to be seen
+        }
     }
     scores
 }

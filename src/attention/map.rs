@@ -12,7 +12,10 @@
 //! * Source: Milakov and Gimelshein 2018, *Online normalizer calculation for softmax*, arXiv 1805.02867, algorithm 3.
 //! * The whole map is [`attend`](super::attend)'s `weights`, but that a hidden cell is NaN here, and not 0: hidden is not the same as unseen.
 
-use super::{Bias, Visibility, memory_efficient::block_scores};
+use super::{
+    Bias, Visibility,
+    memory_efficient::{block_scores, blocks},
+};
 use crate::tensor::{ShapeError, exp_in_place, expect_shape, largest, threads};
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut2, Axis, CowArray, Ix2, NdFloat, s};
 use std::ops::Range;
@@ -102,7 +105,7 @@ const BLOCK: [usize; 2] = [64, 512];
 
 impl<'a, A: NdFloat> HeadMap<'a, A> {
     /// The map of `queries: [queries, head_dim]` over `keys: [keys, head_dim]`, both after rotation where positions are rotated: as a probe sees them at
-    /// `q_rot` and `k_rot`, or as [`LayerCache::keys`](super::LayerCache::keys) has them. Views or owned arrays.
+    /// `q_rot` and `k_rot`, or as [`LayerCache::keys`](super::LayerCache::keys) has them, in whatever format they are kept. Views or owned arrays.
     ///
     /// # Errors
     /// [`MapError::Shape`].
@@ -371,14 +374,6 @@ impl<A: NdFloat> Normalizer<A> {
         exp_in_place(scores);
         scores.iter_mut().for_each(|e| *e /= self.sum);
     }
-}
-
-/// `range` in pieces of `length`, but the last.
-fn blocks(range: Range<usize>, length: usize) -> impl Iterator<Item = Range<usize>> {
-    let end = range.end;
-    range
-        .step_by(length)
-        .map(move |start| start..end.min(start + length))
 }
 
 fn within(axis: &'static str, range: &Range<usize>, len: usize) -> Result<(), MapError> {

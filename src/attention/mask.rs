@@ -74,6 +74,14 @@ impl<'a> Bias<'a> {
             .map_or(A::zero(), |slope| self.by_distance(slope, i, j))
     }
 
+    /// The score that query `i` and key `j` have by their `product`: −∞ where the key is hidden, whatever the product is.
+    pub(super) fn score_of<A: NdFloat>(&self, i: usize, j: usize, scale: A, product: A) -> A {
+        match self.visibility.sees(i, j) {
+            true => product * scale + self.at(i, j),
+            false => A::neg_infinity(),
+        }
+    }
+
     /// Scales the products of query `i` with the keys from `first` on, and adds to each what [`at`](Self::at) says: the scores of a row, over themselves.
     pub(super) fn score<A: NdFloat>(
         &self,
@@ -84,7 +92,7 @@ impl<'a> Bias<'a> {
     ) {
         if let Visibility::Mask(_) = self.visibility {
             for (j, s) in products.into_iter().enumerate() {
-                *s = *s * scale + self.at(i, first + j);
+                *s = self.score_of(i, first + j, scale, *s);
             }
             return;
         }

@@ -12,14 +12,15 @@
 //! * Shipped: the 7B trains with `xops.memory_efficient_attention` of xFormers; elsewhere it calls PyTorch's `scaled_dot_product_attention`, which may go
 //!   block by block too, as the 13B does in training. The shipped 13B makes its ALiBi bias whole; here it is folded into each block.
 
-use super::{Bias, Visibility, single_head::scale};
+use super::{Bias, Rows, Visibility, single_head::scale};
 use crate::tensor::{exp_in_place, largest};
 use ndarray::{
     Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, NdFloat, linalg::general_mat_mul,
     s,
 };
+use std::ops::Range;
 
-/// Queries in a block.
+/// Queries in a block, which meet the keys together.
 pub(super) const QUERIES: usize = 64;
 
 /// What a block of queries knows after the keys it has met: the streaming softmax.
@@ -110,7 +111,8 @@ impl<A: NdFloat> Running<A> {
 
 /// One head, `block` keys at a time, into `out: [queries, d_v]`.
 ///
-/// `q: [queries, d]`, `k: [keys, d]`, `v: [keys, d_v]`. The same as [`attend`](super::attend) to rounding, for every block size.
+/// `q: [queries, d]`, `k: [keys, d]`, `v: [keys, d_v]`. The same as [`attend`](super::attend) to rounding, for every block size. Keys and values that are not
+/// finite make nothing of a query that stands before them. Both may be views, or [`Rows`] of a cache, of which one block at a time is widened.
 ///
 /// ```
 /// use baichuan2::attention::{Bias, Visibility, attend, attend_in_blocks};
@@ -125,30 +127,50 @@ impl<A: NdFloat> Running<A> {
 ///
 /// # Panics
 /// Where `block` is zero, or shapes do not fit.
-pub fn attend_in_blocks<A: NdFloat>(
+pub fn attend_in_blocks<'a, A: NdFloat>(
     q: ArrayView2<A>,
-    k: ArrayView2<A>,
-    v: ArrayView2<A>,
+    k: impl Into<Rows<'a, A>>,
+    v: impl Into<Rows<'a, A>>,
     bias: &Bias,
     block: usize,
     mut out: ArrayViewMut2<A>,
 ) {
     assert!(block > 0, "a block holds at least one key");
+    let (k, v) = (k.into(), v.into());
+    let ((keys, _), (_, d_v)) = (k.dim(), v.dim());
     if let Visibility::Mask(mask) = bias.visibility {
-        assert_eq!(mask.dim(), (q.nrows(), k.nrows()), "mask: [queries, keys]");
+        assert_eq!(mask.dim(), (q.nrows(), keys), "mask: [queries, keys]");
     }
-    for first in (0..q.nrows()).step_by(QUERIES) {
-        let queries = first..q.nrows().min(first + QUERIES);
-        let q = q.slice(s![queries.clone(), ..]);
-        let mut running = Running::new(queries.len(), v.ncols());
-        let reach = bias.visibility.reach(&queries, k.nrows());
-        for start in (0..reach).step_by(block) {
-            let keys = start..reach.min(start + block);
-            let scores = block_scores(q, k.slice(s![keys.clone(), ..]), bias, [first, start]);
-            running.meet(scores, v.slice(s![keys, ..]));
+    let mut buffer = Vec::new();
+    let reach = |queries: &Range<usize>| bias.visibility.reach(queries, keys);
+    for queries in blocks(0..q.nrows(), QUERIES) {
+        // Of the last keys a part of these queries sees nothing, but a weight of zero does not silence a value that is not finite.
+        let hidden_from_some = reach(&(queries.start..queries.start + 1))..reach(&queries);
+        let sound = is_finite(v.block(hidden_from_some, &mut buffer));
+        for queries in blocks(queries, if sound { QUERIES } else { 1 }) {
+            let mut running = Running::new(queries.len(), d_v);
+            let q = q.slice(s![queries.clone(), ..]);
+            for keys in blocks(0..reach(&queries), block) {
+                let first = [queries.start, keys.start];
+                let scores = block_scores(q, k.block(keys.clone(), &mut buffer), bias, first);
+                running.meet(scores, v.block(keys, &mut buffer));
+            }
+            out.slice_mut(s![queries, ..]).assign(&running.output());
         }
-        out.slice_mut(s![queries, ..]).assign(&running.output());
     }
+}
+
+/// Whether all numbers are.
+pub(super) fn is_finite<A: NdFloat>(m: ArrayView2<A>) -> bool {
+    m.iter().all(|x| x.is_finite())
+}
+
+/// `range` in pieces of `length`, but the last.
+pub(super) fn blocks(range: Range<usize>, length: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range
+        .step_by(length)
+        .map(move |start| start..end.min(start + length))
 }
 
 /// Scaled scores with bias, −∞ where hidden, of the queries and keys from `first` on in both. `q: [queries, d]`, `k: [keys, d]`. Returns `[queries, keys]`.

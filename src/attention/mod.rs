@@ -20,7 +20,7 @@ pub mod multi_head;
 pub mod single_head;
 
 pub use aggregate::{Rollout, max_over_heads, mean_over_heads};
-pub use cache::{KeyValueCache, LayerCache};
+pub use cache::{CacheFormat, CacheOverflow, KeyValueCache, LayerCache, Rows};
 pub use grouped_query::{
     GroupedQueryAttention, GroupedQueryParameters, Projection, grouped_query_attention_formal,
 };

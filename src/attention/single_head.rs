@@ -14,9 +14,9 @@
 //! * Step 4 misprints $K^\top Q$ as $KTQ$, and step 6 takes the softmax over keys, which are rows there and columns here.
 //! * The shipped maps have no biases.
 
-use super::{Bias, Visibility};
+use super::{Bias, Visibility, memory_efficient::is_finite};
 use crate::tensor::{softmax, softmax_formal};
-use ndarray::{Array1, Array2, ArrayView2, Axis, NdFloat};
+use ndarray::{Array1, Array2, ArrayView2, Axis, NdFloat, s};
 
 /// $W_{qkv}$ of the page: the parameters of one head.
 #[derive(Clone, Debug)]
@@ -117,11 +117,18 @@ pub fn attend<A: NdFloat>(
     let scale = scale(q.ncols());
     let mut scores = q.dot(&k.t());
     for ((i, j), s) in scores.indexed_iter_mut() {
-        *s = *s * scale + bias.at(i, j);
+        *s = bias.score_of(i, j, scale, *s);
     }
     let weights = softmax(scores.view());
     debug_assert_eq!(weights.len_of(Axis(1)), v.nrows());
-    let output = weights.dot(&v);
+    let mut output = weights.dot(&v);
+    if !is_finite(v) {
+        // A weight of zero does not silence a value that is not finite: each query meets what it may see alone.
+        for (i, mut output) in output.rows_mut().into_iter().enumerate() {
+            let seen = bias.visibility.reach(&(i..i + 1), v.nrows());
+            output.assign(&weights.slice(s![i, ..seen]).dot(&v.slice(s![..seen, ..])));
+        }
+    }
     Head {
         scores,
         weights,

@@ -2,7 +2,7 @@
 
 use super::{
     inspect::bytes,
-    model::{ModelArgs, embedded},
+    model::{CacheArgs, ModelArgs, embedded},
 };
 use anyhow::ensure;
 use baichuan2::{
@@ -41,6 +41,8 @@ pub struct Bench {
     /// How often all of it is done.
     #[arg(long, value_name = "N", default_value_t = 5)]
     rounds: usize,
+    #[command(flatten)]
+    cache: CacheArgs,
     /// Instead of a model: one head of causal attention over so many tokens, with its whole map and in blocks.
     #[arg(long, value_name = "TOKENS")]
     attention: Option<usize>,
@@ -62,6 +64,8 @@ struct Round {
     prompt: f64,
     /// Seconds for one token after it.
     token: f64,
+    /// Bytes of the keys and values that are then kept.
+    cache: usize,
 }
 
 impl Bench {
@@ -96,7 +100,7 @@ impl Bench {
         let token = of(&|r| 1.0 / r.token);
         let token_share = of(&|r| read / r.token / r.bandwidth);
         let (arithmetic, bandwidth) = (of(&|r| r.arithmetic), of(&|r| r.bandwidth));
-        let threads = machine::threads();
+        let (threads, cache) = (machine::threads(), rounds[0].cache);
         if self.json {
             let result = json!({
                 "threads": threads, "blas": blas::NAME, "model": self.model.name(),
@@ -104,6 +108,7 @@ impl Bench {
                 "open_seconds": opening.as_secs_f64(), "open_bytes": opened,
                 "prompt": { "tokens": self.prompt, "tokens_per_second": prompt, "flops": work * prompt / self.prompt as f64, "share": prompt_share },
                 "token": { "tokens_per_second": token, "bytes": read, "bytes_per_second": read * token, "share": token_share },
+                "cache_bytes": cache,
                 "peak_resident_bytes": peak_resident(),
             });
             println!("{result:#}");
@@ -144,17 +149,17 @@ impl Bench {
             percent(token_share)
         );
         table.add_row(["one token at a time", &figure(token), "tokens/s", &used]);
+        let note = format!(
+            "of keys and values after {} tokens",
+            self.prompt + self.tokens
+        );
+        table.add_row(["cache", &giga_binary(cache), "GiB", &note]);
         if let Some(peak) = peak_resident() {
             let note = format!(
                 "most resident memory, mapped weights included ({} read per token)",
                 bytes(read as usize)
             );
-            table.add_row([
-                "memory",
-                &format!("{:.2}", peak as f64 / (1 << 30) as f64),
-                "GiB",
-                &note,
-            ]);
+            table.add_row(["memory", &giga_binary(peak), "GiB", &note]);
         }
         print_table(table);
         Ok(())
@@ -170,7 +175,7 @@ impl Bench {
             .collect();
         let (prompt, following) = ids.split_at(self.prompt);
         // Beyond the trained context the text is no better than noise, which it is here anyway.
-        let mut cache = decoder.new_cache_of(ids.len());
+        let mut cache = decoder.new_cache_in(self.cache.format(), ids.len());
         let begin = Instant::now();
         decoder.forward_last(prompt, &mut cache, None)?;
         let prompt = begin.elapsed();
@@ -185,6 +190,7 @@ impl Bench {
             bandwidth,
             prompt: prompt.as_secs_f64(),
             token: median(times),
+            cache: cache.byte_len(),
         })
     }
 
@@ -294,6 +300,10 @@ fn figure(x: f64) -> String {
         2
     };
     format!("{x:.decimals$}")
+}
+
+fn giga_binary(bytes: usize) -> String {
+    format!("{:.2}", bytes as f64 / (1 << 30) as f64)
 }
 
 fn plain_table() -> Table {

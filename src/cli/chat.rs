@@ -1,7 +1,7 @@
 //! `baichuan2 chat`: a conversation, in the terminal or from a pipe.
 
 use super::{
-    model::{Model, ModelArgs, SamplingArgs, describe},
+    model::{CacheArgs, Model, ModelArgs, SamplingArgs, describe},
     stream::{answer, start_listening},
 };
 use anstyle::{AnsiColor, Style};
@@ -41,6 +41,8 @@ pub struct Chat {
     /// Print no figures.
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    cache: CacheArgs,
     #[command(flatten)]
     sampling: SamplingArgs,
 }
@@ -93,7 +95,7 @@ impl<'m> Conversation<'m> {
         stop.push(format.user);
         Ok(Conversation {
             tokenizer: model.tokenizer()?,
-            session: Session::new(&model.decoder, context),
+            session: Session::new_in(chat.cache.format(), &model.decoder, context),
             format,
             options: Options {
                 sampling: chat.sampling.sampling(generation)?,

@@ -1,7 +1,7 @@
 //! `baichuan2 generate`: continue a text.
 
 use super::{
-    model::{ModelArgs, SamplingArgs, describe},
+    model::{CacheArgs, ModelArgs, SamplingArgs, describe},
     prompt::Prompt,
     stream::{after_prompt, answer, start_listening},
 };
@@ -36,6 +36,8 @@ pub struct Generate {
     /// Print no figures.
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    cache: CacheArgs,
     #[command(flatten)]
     sampling: SamplingArgs,
 }
@@ -73,7 +75,7 @@ impl Generate {
         };
         start_listening();
         let context = self.context.unwrap_or(model.checkpoint.config.context);
-        let mut session = Session::new(&model.decoder, context);
+        let mut session = Session::new_in(self.cache.format(), &model.decoder, context);
         let answer = answer(&mut session, &prompt, &options, &before, decoder)?;
         if !self.quiet {
             let dim = Style::new().fg_color(Some(AnsiColor::BrightBlack.into()));

@@ -3,12 +3,14 @@
 use super::export::{is_of_a_model, is_of_weights};
 use anyhow::{Context, bail};
 use baichuan2::{
+    attention::CacheFormat,
     bpe::Tokenizer,
     checkpoint::{Checkpoint, Family, GenerationConfig},
     dtransformer::Decoder,
     embedded::EmbeddedModel,
     generation::{Sampling, chat::ChatFormat},
 };
+use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 
 /// A checkpoint, its decoder and, where the folder has one, its tokenizer.
@@ -190,6 +192,30 @@ impl ModelArgs {
     /// Opens it.
     pub fn open(&self) -> anyhow::Result<Model> {
         Model::open(&self.model)
+    }
+}
+
+/// How keys and values are kept.
+#[derive(clap::Args)]
+pub struct CacheArgs {
+    /// The number format of the key/value cache; in f16 it takes half the memory.
+    #[arg(long, value_enum, value_name = "f32|f16", default_value = "f32")]
+    cache: Cache,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Cache {
+    F32,
+    F16,
+}
+
+impl CacheArgs {
+    /// As the library calls it.
+    pub fn format(&self) -> CacheFormat {
+        match self.cache {
+            Cache::F32 => CacheFormat::Full,
+            Cache::F16 => CacheFormat::F16,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can be wrong with a decoder's configuration or its input.
 
 use super::ConfigError;
-use crate::tensor::ShapeError;
+use crate::{attention::CacheOverflow, tensor::ShapeError};
 use thiserror::Error;
 
 /// A decoder that cannot be built, or an input that it cannot take.
@@ -51,8 +51,16 @@ pub enum Error {
          shows the first intermediate where they appear)"
     )]
     NotFinite {
-        /// The position, counted from the start of the text.
+        /// The first position where they are, counted from the start of the text: that of the token which broke, for those before it do not see it.
         position: usize,
+    },
+    /// A cache in f16, and a model whose keys or values are too large for it.
+    #[error("layer {layer}: {overflow}; keep the cache in f32 (--cache f32)")]
+    CacheOverflow {
+        /// The layer, counted from 0.
+        layer: usize,
+        /// The token and the number.
+        overflow: CacheOverflow,
     },
     /// The probe asked for it.
     #[error("the pass was stopped")]

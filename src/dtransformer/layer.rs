@@ -2,7 +2,9 @@
 
 use super::{Config, Error, Parameter, ParameterSource, matrix, norm};
 use crate::{
-    attention::{GroupedQueryAttention, LayerCache, Projection, grouped_query::Positions},
+    attention::{
+        CacheOverflow, GroupedQueryAttention, LayerCache, Projection, grouped_query::Positions,
+    },
     probe::{LayerProbe, LayerSite},
     rms_norm::RmsNorm,
     swiglu::SwiGlu,
@@ -65,21 +67,25 @@ impl<A: NdFloat, M: LinearMap<A>> Layer<A, M> {
     }
 
     /// Takes the stream `x: [tokens, d]` through the layer, in place.
+    ///
+    /// # Errors
+    /// Keys or values that the cache's format cannot hold.
     pub fn forward(
         &self,
         x: &mut Array2<A>,
         positions: &Positions<A>,
         cache: &mut LayerCache<A>,
         probe: &mut LayerProbe<A>,
-    ) {
+    ) -> Result<(), CacheOverflow> {
         let mut normed = self.input_layernorm.forward(x.view());
         probe.pass_on(LayerSite::InputLayernorm, &mut normed);
         *x += &self
             .self_attn
-            .forward(normed.view(), positions, cache, probe);
+            .forward(normed.view(), positions, cache, probe)?;
         let mut normed = self.post_attention_layernorm.forward(x.view());
         probe.pass_on(LayerSite::PostAttentionLayernorm, &mut normed);
         *x += &self.mlp.forward(normed.view(), probe);
         probe.pass_on(LayerSite::Out, x);
+        Ok(())
     }
 }

@@ -28,14 +28,14 @@ pub use layer::Layer;
 
 use crate::{
     alibi,
-    attention::{KeyValueCache, grouped_query::Positions},
+    attention::{CacheFormat, KeyValueCache, grouped_query::Positions},
     probe::{AnyProbe, LayerProbe, Probe, Site, pass_on},
     rms_norm::RmsNorm,
     rope::Rotation,
     tensor::{LinearMap, StoredTensor, expect_shape, softmax, threads},
     unembedding::Unembedding,
 };
-use ndarray::{Array1, Array2, ArrayView2, Axis, NdFloat, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, NdFloat, s};
 
 /// Where a decoder's parameters come from: a checkpoint, or a random number generator.
 pub trait ParameterSource<A> {
@@ -128,8 +128,14 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
 
     /// An empty cache that may grow to `tokens`: beyond the trained context a model runs, but no longer on what it has learned.
     pub fn new_cache_of(&self, tokens: usize) -> KeyValueCache<A> {
+        self.new_cache_in(CacheFormat::Full, tokens)
+    }
+
+    /// The same, its keys and values kept in `format`.
+    pub fn new_cache_in(&self, format: CacheFormat, tokens: usize) -> KeyValueCache<A> {
         let c = &self.config;
         KeyValueCache::new(
+            format,
             c.num_hidden_layers,
             c.num_key_value_heads,
             c.head_dim,
@@ -140,8 +146,8 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
     /// Logits after each of `ids`, which follow what `cache` holds. Returns `[tokens, vocab]`.
     ///
     /// # Errors
-    /// No ids, an id outside the vocabulary, more tokens than the cache may hold, logits that are not finite, a probe that [stops](Probe::stop) the
-    /// pass. The cache is then as before.
+    /// No ids, an id outside the vocabulary, more tokens than the cache may hold, logits that are not finite, keys or values beyond what the cache's
+    /// format holds, a probe that [stops](Probe::stop) the pass. The cache is then as before.
     ///
     /// # Panics
     /// Where `cache` was made for a decoder of other sizes.
@@ -212,13 +218,13 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
         let x = self.stream(ids, cache, probe)?;
         let mut logits = self.unembedding.logits(x.slice(s![first_logits.., ..]));
         pass_on(probe, Site::Logits, &mut logits);
-        let not_finite = |row: ndarray::ArrayView1<A>| row.iter().any(|l| !l.is_finite());
-        match logits.rows().into_iter().position(not_finite) {
-            Some(row) => Err(Error::NotFinite {
-                position: held + first_logits + row,
-            }),
-            None => Ok(logits),
-        }
+        let Some(row) = first_not_finite(logits.view()) else {
+            return Ok(logits);
+        };
+        // Where it was an earlier token that broke, its row of the stream tells, also where only the last was asked for logits.
+        let row = first_logits + row;
+        let position = held + first_not_finite(x.view()).map_or(row, |broken| broken.min(row));
+        Err(Error::NotFinite { position })
     }
 
     fn check(&self, ids: &[u32], cache: &KeyValueCache<A>) -> Result<(), Error> {
@@ -260,7 +266,9 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
             let probe = probe
                 .as_mut()
                 .map(|probe| &mut **probe as &mut dyn Probe<A>);
-            layer.forward(&mut x, &positions, cache, &mut LayerProbe::new(probe, i));
+            layer
+                .forward(&mut x, &positions, cache, &mut LayerProbe::new(probe, i))
+                .map_err(|overflow| Error::CacheOverflow { layer: i, overflow })?;
         }
         go_on(probe)?; // logits cost as much as a layer or more
         let mut x = self.norm.forward(x.view());
@@ -304,6 +312,12 @@ impl<A: NdFloat, M: LinearMap<A> + Clone> DTransformer<A, M> {
     pub fn logit_lens(&self, x: ArrayView2<A>) -> Array2<A> {
         self.unembedding.logits(self.norm.forward(x).view())
     }
+}
+
+/// The first row that holds NaN or infinity.
+fn first_not_finite<A: NdFloat>(rows: ArrayView2<A>) -> Option<usize> {
+    let broken = |row: ArrayView1<A>| row.iter().any(|x| !x.is_finite());
+    rows.rows().into_iter().position(broken)
 }
 
 fn matrix<A, S: ParameterSource<A>>(source: &mut S, p: &Parameter) -> Result<S::Matrix, S::Error> {

@@ -543,13 +543,121 @@ fn weights_that_are_not_numbers_are_an_error() {
             assert!(matches!(error, Error::NotFinite { .. }), "{error}");
             assert_eq!(cache.len(), usize::from(fine));
             let error = decoder.forward_last(&[2, 0], &mut cache, None).unwrap_err();
-            let last = cache.len() + 1;
-            assert!(
-                matches!(error, Error::NotFinite { position } if position == last),
-                "{error}"
-            );
+            let broken = cache.len() + usize::from(fine);
+            assert_eq!(error, Error::NotFinite { position: broken });
         }
     }
+}
+
+/// Catches: a value of NaN times a weight of zero, which breaks the queries before it in its block of attention; the last token named where only it was asked for.
+#[test]
+fn the_token_that_broke_is_named() {
+    /// The embedding of token 7 is NaN.
+    struct OneBroken(Random);
+    impl ParameterSource<f64> for OneBroken {
+        type Matrix = Array2<f64>;
+        type Error = Error;
+        fn matrix(&mut self, p: &Parameter) -> Result<Array2<f64>, Error> {
+            let mut made = self.0.matrix(p)?;
+            if p.name.contains("embed_tokens") {
+                made.row_mut(7).fill(f64::NAN);
+            }
+            Ok(made)
+        }
+        fn vector(&mut self, p: &Parameter) -> Result<Array1<f64>, Error> {
+            self.0.vector(p)
+        }
+    }
+    let config = Config {
+        num_hidden_layers: 2,
+        ..small(512).1
+    };
+    let alibi = Config {
+        position: Position::Alibi,
+        ..config.clone()
+    };
+    for config in [config, alibi] {
+        let decoder = Dense::new(config, &mut OneBroken(Random::new(3))).unwrap();
+        // In the first block of queries and in a later one; behind others in the cache, or not; last of all.
+        for (tokens, broken) in [(9, 5), (9, 8), (300, 5), (300, 100), (300, 290)] {
+            for cached in [0, 3] {
+                let mut ids: Vec<u32> = (0..tokens).map(|i| i % 7).collect();
+                ids[broken] = 7;
+                let mut cache = decoder.new_cache();
+                if cached > 0 {
+                    let before = vec![1; cached];
+                    decoder.forward(&before, &mut cache, None).unwrap();
+                }
+                let named = Err(Error::NotFinite {
+                    position: cached + broken,
+                });
+                let mut trace = Trace::everything();
+                let all = decoder.forward(&ids, &mut cache, None).map(|_| ());
+                assert_eq!(all, named, "{broken} of {tokens}");
+                let last = decoder.forward_last(&ids, &mut cache, None).map(|_| ());
+                assert_eq!(last, named, "{broken} of {tokens}, the last alone");
+                let watched = decoder.forward(&ids, &mut cache, Some(&mut trace));
+                assert_eq!(watched.map(|_| ()), named, "{broken} of {tokens}, watched");
+            }
+        }
+    }
+}
+
+/// Catches: an overflow of the cache told as numbers that are not finite, of another layer, or of a token counted from the start of the pass; keys that stay in the layers before it.
+#[test]
+fn keys_too_large_for_the_cache_are_an_error_that_names_the_layer() {
+    /// Token 7 stands for itself in the first layer, and the second makes a key of 1e6 of it.
+    struct Large(Random);
+    impl ParameterSource<f64> for Large {
+        type Matrix = Array2<f64>;
+        type Error = Error;
+        fn matrix(&mut self, p: &Parameter) -> Result<Array2<f64>, Error> {
+            let mut made = self.0.matrix(p)?;
+            match p.name.as_str() {
+                "model.embed_tokens.weight" => {
+                    made.column_mut(0).fill(0.0);
+                    made[[7, 0]] = 1e3;
+                }
+                "model.layers.1.self_attn.W_pack.weight" => {
+                    made.slice_mut(s![4..8, ..]).fill(0.0);
+                    made[[4, 0]] = 1e6;
+                }
+                // What adds to the stream leaves the first number of each token alone.
+                name if name.contains("o_proj") || name.contains("down_proj") => {
+                    made.row_mut(0).fill(0.0);
+                }
+                _ => {}
+            }
+            Ok(made)
+        }
+        fn vector(&mut self, p: &Parameter) -> Result<Array1<f64>, Error> {
+            self.0.vector(p)
+        }
+    }
+    let config = Config {
+        num_hidden_layers: 3,
+        position: Position::Alibi,
+        ..small(16).1
+    };
+    let decoder = Dense::new(config, &mut Large(Random::new(4))).unwrap();
+    let mut half = decoder.new_cache_in(CacheFormat::F16, 16);
+    decoder.forward(&[1, 2], &mut half, None).unwrap();
+    let error = decoder.forward(&[3, 7, 4], &mut half, None).unwrap_err();
+    let Error::CacheOverflow { layer, overflow } = error.clone() else {
+        panic!("{error}");
+    };
+    assert_eq!((layer, overflow.token), (1, 3));
+    assert!(half.layers.iter().all(|layer| layer.len() == 2));
+    let text = error.to_string();
+    assert!(
+        text.starts_with("layer 1: a key or value of token 3 is ")
+            && text.ends_with("(--cache f32)"),
+        "{text}"
+    );
+    decoder.forward(&[3, 4], &mut half, None).unwrap();
+    decoder
+        .forward(&[3, 7, 4], &mut decoder.new_cache(), None)
+        .unwrap();
 }
 
 /// Catches: a configuration trusted before it was checked.

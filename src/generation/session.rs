@@ -2,7 +2,7 @@
 
 use super::{Sampler, Sampling, SamplingError};
 use crate::{
-    attention::KeyValueCache,
+    attention::{CacheFormat, KeyValueCache},
     dtransformer::{self, Decoder},
     probe::Probe,
 };
@@ -98,9 +98,14 @@ pub struct Left {
 impl<'m> Session<'m> {
     /// An empty text, that may grow to `context` tokens.
     pub fn new(decoder: &'m Decoder, context: usize) -> Self {
+        Session::new_in(CacheFormat::Full, decoder, context)
+    }
+
+    /// The same, its keys and values kept in `format`: in f16 they take half the memory.
+    pub fn new_in(format: CacheFormat, decoder: &'m Decoder, context: usize) -> Self {
         Session {
             decoder,
-            cache: decoder.new_cache_of(context),
+            cache: decoder.new_cache_in(format, context),
             ids: Vec::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! Linear maps $Y = X W^\top$, over dense matrices and over stored weights.
 
-use super::{GROUP, StoredTensor, machine, one_row::Vector, threads};
+use super::{GROUP, StoredTensor, one_row::Vector, threads};
 use ndarray::{
     Array1, Array2, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, NdFloat,
     linalg::general_mat_mul,
@@ -63,6 +63,12 @@ const FEW: usize = 4;
 /// Rows and columns of $W$ in a tile, at the most: its numbers, widened, stay in a cache of a megabyte or two, and BLAS finds enough of them to work at its full rate.
 const TILE: [usize; 2] = [512, 640];
 
+/// Rows of a tile at the least, below which a product is not worth a task.
+const LEAST_ROWS: usize = 64;
+
+/// Tiles of a matrix, about, where those can be of a good size: enough for many threads to share.
+const TILES: usize = 16;
+
 /// Lengths below which a BLAS takes a product for small.
 const SMALL: usize = 256;
 
@@ -96,9 +102,7 @@ impl LinearMap<f32> for StoredTensor {
                 }
             });
         } else {
-            let each = out.div_ceil(machine::threads());
-            let rows = even(each, TILE[0]).next_multiple_of(16);
-            threads::for_each_chunk(y.view_mut(), Axis(1), rows, |first, y| {
+            threads::for_each_chunk(y.view_mut(), Axis(1), tile_rows(out), |first, y| {
                 self.many_rows(first, x, y);
             });
         }
@@ -131,6 +135,11 @@ impl LinearMap<f32> for StoredTensor {
     }
 }
 
+/// Rows of a tile of a matrix that has `out`. Not of the number of threads: a BLAS takes another kernel, which sums in another order, for another size.
+fn tile_rows(out: usize) -> usize {
+    even(out, (out / TILES).clamp(LEAST_ROWS, TILE[0])).next_multiple_of(16)
+}
+
 /// The length of parts of `whole` that are no longer than `most`, and all the same but the last.
 fn even(whole: usize, most: usize) -> usize {
     whole.div_ceil(whole.div_ceil(most).max(1)).max(1)
@@ -140,7 +149,7 @@ impl StoredTensor {
     /// Some columns of $X W^\top$ for many tokens, bound by arithmetic: $\sum_k X_{\cdot k} W_{\cdot k}^\top$ over tiles that are widened once each.
     fn many_rows(&self, first: usize, x: ArrayView2<f32>, mut y: ArrayViewMut2<f32>) {
         let (rows, width) = (y.ncols(), self.row_len());
-        // Of the width alone: sums are cut at the same places whatever the number of threads is.
+        // Of the width alone, as `tile_rows` is of the height.
         let columns = even(width, TILE[1]).next_multiple_of(GROUP);
         // A BLAS packs what it multiplies, transposed or not, unless it is small: then rows by columns are quicker.
         let transposed = x.nrows().min(rows).min(columns) < SMALL;

@@ -5,7 +5,7 @@ use crate::{
     alibi,
     attention::KeyValueCache,
     checkpoint::{Checkpoint, Error as CheckpointError},
-    dtransformer::{self, Decoder, Position},
+    dtransformer::{self, DTransformer, Decoder, Position},
     generation::{Sampling, filters},
     probe::Trace,
     tensor::LinearMap,
@@ -65,12 +65,7 @@ pub fn verify(folder: &Path) -> Result<Report, Error> {
             continue;
         }
         let decoder = Checkpoint::open_with(folder, &weights)?.decoder()?;
-        let checks = Comparison {
-            goldens: &goldens,
-            decoder: &decoder,
-            checks: Vec::new(),
-        }
-        .run()?;
+        let checks = goldens.compare(&decoder)?;
         if report.checks.is_empty() {
             report.checks = checks;
         } else {
@@ -85,6 +80,17 @@ pub fn verify(folder: &Path) -> Result<Report, Error> {
         report.checks.extend(goldens.bf16(&decoder)?);
     }
     Ok(report)
+}
+
+/// Any decoder of the model of `folder` against its goldens, whatever its matrices are held as: what their rounding costs is each check's difference.
+///
+/// # Errors
+/// As [`verify`].
+pub fn compare<M: LinearMap<f32> + Clone>(
+    folder: &Path,
+    decoder: &DTransformer<f32, M>,
+) -> Result<Vec<Check>, Error> {
+    Goldens::read(folder)?.compare(decoder)
 }
 
 /// Many checks in one. One that failed although it is nearer than [`TOLERANCE`], since nothing at all was allowed, counts as ∞.
@@ -108,6 +114,18 @@ fn in_one(what: &str, checks: &[Check]) -> Check {
 const SHIPPED: &str = "shipped code";
 
 impl Goldens {
+    fn compare<M: LinearMap<f32> + Clone>(
+        &self,
+        decoder: &DTransformer<f32, M>,
+    ) -> Result<Vec<Check>, Error> {
+        let comparison = Comparison {
+            goldens: self,
+            decoder,
+            checks: Vec::new(),
+        };
+        comparison.run()
+    }
+
     /// Weights in bf16: as near to the shipped code in bf16 as that is to itself in f32.
     fn bf16(&self, decoder: &Decoder) -> Result<Vec<Check>, Error> {
         let logits = decoder.forward(&self.golden.prompt_ids, &mut decoder.new_cache(), None)?;
@@ -138,13 +156,13 @@ impl Goldens {
 }
 
 /// One decoder against the goldens.
-struct Comparison<'a> {
+struct Comparison<'a, M> {
     goldens: &'a Goldens,
-    decoder: &'a Decoder,
+    decoder: &'a DTransformer<f32, M>,
     checks: Vec<Check>,
 }
 
-impl Comparison<'_> {
+impl<M: LinearMap<f32> + Clone> Comparison<'_, M> {
     fn run(mut self) -> Result<Vec<Check>, Error> {
         self.plain()?;
         self.cached()?;
@@ -435,7 +453,10 @@ impl Comparison<'_> {
 }
 
 /// The first rows of the output matrix, as NormHead uses them.
-fn normalized_head(decoder: &Decoder, rows: usize) -> ndarray::Array2<f32> {
+fn normalized_head<M: LinearMap<f32> + Clone>(
+    decoder: &DTransformer<f32, M>,
+    rows: usize,
+) -> ndarray::Array2<f32> {
     let weight = decoder.unembedding().weight();
     let [all, width] = weight.out_in();
     let mut head = ndarray::Array2::zeros((rows.min(all), width));

@@ -32,9 +32,18 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Runs `work`, and returns with its result the bytes that were allocated at most beyond those in use before.
+#[allow(dead_code, reason = "not every test needs it")]
 pub fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = LIVE.load(Relaxed);
     PEAK.store(before, Relaxed);
     let result = work();
     (result, PEAK.load(Relaxed) - before)
+}
+
+/// Runs `work`, and returns with its result the bytes that are still in use after it.
+#[allow(dead_code, reason = "not every test needs it")]
+pub fn kept<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = LIVE.load(Relaxed);
+    let result = work();
+    (result, LIVE.load(Relaxed) - before)
 }

@@ -96,7 +96,9 @@ pub(super) fn numbers(n: &mut Numbers) {
                 .expect("two heads of one dimension");
         let unplaced = Positions::Biased(vec![0.0; 2]);
         let (mut cache, mut nobody) = (LayerCache::new(2, 1), LayerProbe::none());
-        attention.forward(x.view(), &unplaced, &mut cache, &mut nobody)
+        attention
+            .forward(x.view(), &unplaced, &mut cache, &mut nobody)
+            .expect("a cache in full holds all numbers")
     };
     assert!(
         (shipped(w_pack.clone()) - &page)
