@@ -162,7 +162,7 @@ class Candle:
     def __init__(self, folder, arguments):
         if arguments.format not in ("bf16", "f32"):
             raise SystemExit("candle is measured with bf16 and f32")
-        program = built(cwd=ROOT / "benches" / "peers" / "candle")
+        program = built("--target-dir", str(WORK / "candle"), cwd=ROOT / "benches" / "peers" / "candle")
         self.process = subprocess.Popen(
             [program, str(folder), arguments.format, str(arguments.prompt), str(arguments.tokens)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "RAYON_NUM_THREADS": str(arguments.threads)})
