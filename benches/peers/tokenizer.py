@@ -17,10 +17,12 @@ library and the crates in Cargo's folder. No document is taken twice.
 
 import argparse
 import array
+import collections
 import functools
 import gzip
 import hashlib
 import html
+import itertools
 import json
 import os
 import pathlib
@@ -326,33 +328,44 @@ def train(arguments):
     def of_sentencepiece(path):
         with tempfile.TemporaryDirectory() as folder:
             sentencepiece.SentencePieceTrainer.train(
-                input=str(path), model_prefix=f"{folder}/m", vocab_size=arguments.vocab_size, model_type="bpe", character_coverage=0.9998,
+                input=str(path), model_prefix=f"{folder}/m", vocab_size=arguments.vocab_size, model_type="bpe", character_coverage=arguments.coverage,
                 max_sentencepiece_length=32, split_digits=True, allow_whitespace_only_pieces=True, byte_fallback=True,
                 normalization_rule_name="identity", add_dummy_prefix=False, remove_extra_whitespaces=False,
                 max_sentence_length=1 << 20, num_threads=arguments.threads, minloglevel=2)  # fmt: skip
 
-    def of_hugging_face(path):
+    def characters(path):
+        """How many of the most frequent characters make the coverage; `tokenizers` is told their number."""
+        counts = collections.Counter(path.read_text().replace("\n", "")).most_common()
+        covered = itertools.accumulate(count for _, count in counts)
+        enough = arguments.coverage * sum(count for _, count in counts)
+        return 1 + sum(count < enough for count in covered)
+
+    def of_hugging_face(path, alphabet):
         tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
         tokenizer.normalizer = normalizers.Replace(" ", "▁")
         words = [pre_tokenizers.Split(Regex("▁*[^▁]+|▁+"), "isolated"), pre_tokenizers.UnicodeScripts(), pre_tokenizers.Digits(True)]
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(words)
-        trainer = trainers.BpeTrainer(vocab_size=arguments.vocab_size, show_progress=False, special_tokens=["<unk>", "<s>", "</s>"])
+        bytes = [f"<0x{byte:02X}>" for byte in range(256)]
+        trainer = trainers.BpeTrainer(
+            vocab_size=arguments.vocab_size, show_progress=False, special_tokens=["<unk>", "<s>", "</s>", *bytes], limit_alphabet=alphabet
+        )
         tokenizer.train([str(path)], trainer)
 
     trainers_of = {
-        "baichuan2": lambda path: ours.ask(do="train", text=str(path), vocab_size=arguments.vocab_size)["seconds"],
+        "baichuan2": lambda path: ours.ask(do="train", text=str(path), vocab_size=arguments.vocab_size, coverage=arguments.coverage)["seconds"],
         f"SentencePiece {sentencepiece.__version__}": lambda path: timed(lambda: of_sentencepiece(path))[0],
-        f"tokenizers {tokenizers.__version__}": lambda path: timed(lambda: of_hugging_face(path))[0],
+        f"tokenizers {tokenizers.__version__}": lambda path: timed(lambda: of_hugging_face(path, alphabet))[0],
     }
     with tempfile.TemporaryDirectory() as folder:
         for source in texts_of(arguments.texts, ["mixed"]):
             path = pathlib.Path(folder) / source.name
             path.write_bytes(source.read_bytes()[: arguments.megabytes * MEGABYTE].decode(errors="ignore").encode())
+            alphabet = characters(path)
             times = {name: [] for name in trainers_of}
             for _ in range(arguments.rounds):
                 for name, of in trainers_of.items():
                     times[name].append(of(path))
-            print(f"{source.name}, {path.stat().st_size / MEGABYTE:.1f} MB, {arguments.vocab_size} pieces, {arguments.threads} threads, {arguments.rounds} turns")
+            print(f"{source.name}, {path.stat().st_size / MEGABYTE:.1f} MB, {arguments.vocab_size} pieces, {alphabet} of them characters, {arguments.threads} threads, {arguments.rounds} turns")
             median = {name: statistics.median(t) for name, t in times.items()}
             for name, seconds in median.items():
                 print(f"  {name:28} {seconds:6.2f} s  ({seconds / median['baichuan2']:.2f})")
@@ -377,6 +390,7 @@ def main():
             command.add_argument("--by", nargs="+", choices=["line", "whole"], default=["line", "whole"])
         if name == "train":
             command.add_argument("--vocab-size", type=int, default=8000)
+            command.add_argument("--coverage", type=float, default=0.995, help="of the text by characters with a piece; a mixed text has many rare ones")
             command.add_argument("--megabytes", type=int, default=20)
     arguments = parser.parse_args()
     arguments.run(arguments)

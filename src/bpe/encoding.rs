@@ -9,9 +9,17 @@
 //! * Papers: Sennrich et al. 2016, arXiv 1508.07909 (merging); Kudo and Richardson 2018, arXiv 1808.06226 (SentencePiece).
 //! * Shipped: SentencePiece's `bpe::Model`.
 
-use super::{Kind, TokenizerError, Vocabulary};
-use rustc_hash::{FxHashMap, FxHashSet};
-use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
+use super::{
+    Kind, Piece, TokenizerError, Vocabulary,
+    trie::{NONE, Texts, Trie},
+};
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::{
+    borrow::Cow,
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    ops::Range,
+};
 
 /// The page's algorithm, as printed: always the longest piece that the rest of the text begins with.
 ///
@@ -90,82 +98,99 @@ pub struct Merge {
     pub id: u32,
 }
 
-/// A symbol without an id: a character that is no piece and a part of none.
-const NONE: u32 = u32::MAX;
-
 /// Two numbers as one, which hashes faster.
 fn key(left: u32, right: u32) -> u64 {
     u64::from(left) << 32 | u64::from(right)
 }
 
+/// When a pair of symbols is merged, and into what.
 #[derive(Clone, Copy, Debug)]
-struct Merged {
-    rank: u32,
-    id: u32,
+pub(super) struct Merged {
+    pub rank: u32,
+    pub id: u32,
 }
+
+/// The pieces that merging can make, and their ids.
+fn normal(vocabulary: &Vocabulary) -> impl Iterator<Item = (Piece<'_>, u32)> {
+    let pieces = vocabulary.iter().zip(0..);
+    pieces.filter(|(piece, _)| piece.kind == Kind::Normal)
+}
+
+/// Pairs that merge, by the length of what they become.
+pub(super) type Pairs = BTreeMap<usize, Vec<(u32, u32, Merged)>>;
 
 /// Which pairs of symbols merge, when, and into what: a vocabulary turned around for encoding.
 ///
 /// Symbols are ids. Characters that are no piece themselves but occur inside pieces have ids above the vocabulary's.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Merges {
     characters: FxHashMap<char, u32>,
     table: FxHashMap<u64, Merged>,
-    /// Pairs of characters between which some merge can happen. Text may be cut anywhere else without changing a single id.
-    joints: FxHashSet<u64>,
+    /// All symbols, as texts have them before merging.
+    pub(super) symbols: Trie,
 }
 
 impl Merges {
     /// Every pair whose concatenation is a piece merges, by that piece's score: SentencePiece's rule.
-    pub(super) fn by_score(vocabulary: &Vocabulary) -> Self {
-        let mut by_score: Vec<(f32, u32, &str)> = vocabulary
-            .iter()
-            .zip(0..)
-            .filter(|(piece, _)| piece.kind == Kind::Normal)
-            .map(|(piece, id)| (piece.score + 0.0, id, piece.text)) // -0 + 0 = 0: one zero, one rank
+    ///
+    /// `written` says how a piece is written in texts, if it can be in any.
+    pub(super) fn by_score<'v>(
+        vocabulary: &'v Vocabulary,
+        written: impl Fn(&'v str) -> Option<Cow<'v, str>>,
+    ) -> (Self, Pairs) {
+        let mut by_score: Vec<(f32, u32)> = normal(vocabulary)
+            .map(|(piece, id)| (piece.score + 0.0, id)) // -0 + 0 = 0: one zero, one rank
             .collect();
         by_score.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+        let mut ranks = vec![0; vocabulary.len()];
+        let (mut rank, mut last) = (0, None);
+        for (score, id) in by_score {
+            rank += u32::from(last.replace(score).is_some_and(|last| last != score));
+            ranks[id as usize] = rank;
+        }
 
-        let mut merges = Merges::default();
-        merges.table.reserve(2 * by_score.len());
-        merges.joints.reserve(by_score.len());
-        let mut extra: FxHashMap<&str, u32> = FxHashMap::default();
+        let mut characters = FxHashMap::default();
+        let mut texts = Texts::default();
         let mut unused = vocabulary.len() as u32..NONE;
-        for &(_, _, text) in &by_score {
-            for (start, character) in text.char_indices() {
-                merges.characters.entry(character).or_insert_with(|| {
-                    let name = &text[start..start + character.len_utf8()];
+        for (piece, id) in normal(vocabulary) {
+            let Some(text) = written(piece.text) else {
+                continue;
+            };
+            texts.push(&text, id);
+            for (start, character) in piece.text.char_indices() {
+                characters.entry(character).or_insert_with(|| {
+                    let name = &piece.text[start..start + character.len_utf8()];
                     vocabulary.normal(name).unwrap_or_else(|| {
                         let id = unused.next().unwrap_or(NONE);
-                        extra.insert(name, id);
+                        texts.push(&written(name).unwrap_or_default(), id);
                         id
                     })
                 });
             }
         }
-        let symbol = |text: &str| vocabulary.normal(text).or_else(|| extra.get(text).copied());
-        // Only lengths that some symbol has are worth a look: one endless piece in a file then costs little.
-        let mut lengths = vec![false; vocabulary.longest() + 1];
-        for text in by_score.iter().map(|p| p.2).chain(extra.keys().copied()) {
-            lengths[text.len()] = true;
-        }
-        let (mut rank, mut last) = (0, None);
-        for &(score, id, text) in &by_score {
-            if last.replace(score).is_some_and(|last| last != score) {
-                rank += 1;
-            }
-            for (cut, _) in text.char_indices().skip(1) {
-                let (left, right) = text.split_at(cut);
-                if lengths[left.len()]
-                    && lengths[right.len()]
-                    && let Some(r) = symbol(right) // fewer endings are pieces than beginnings: the quicker no
-                    && let Some(l) = symbol(left)
-                {
-                    merges.insert((left, l), (right, r), Merged { rank, id });
+        let texts = texts.sorted();
+        let symbols = Trie::new(&texts);
+
+        let mut pairs = Pairs::new();
+        let mut table = FxHashMap::with_capacity_and_hasher(texts.len(), FxBuildHasher);
+        for &(text, id) in &texts {
+            let Some(&rank) = ranks.get(id as usize) else {
+                continue; // a character without a piece
+            };
+            let pairs = pairs.entry(text.len()).or_default();
+            for (left, length) in symbols.beginnings(text) {
+                if let Some(right) = symbols.get(&text[length..]) {
+                    table.insert(key(left, right), Merged { rank, id });
+                    pairs.push((left, right, Merged { rank, id }));
                 }
             }
         }
-        merges
+        let merges = Merges {
+            characters,
+            table,
+            symbols,
+        };
+        (merges, pairs)
     }
 
     /// Only the listed pairs merge, in the order of the list: the rule of `tokenizer.json`.
@@ -175,17 +200,21 @@ impl Merges {
     pub(super) fn by_list<'a>(
         vocabulary: &Vocabulary,
         list: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Self, TokenizerError> {
-        let mut merges = Merges::default();
-        for (piece, id) in vocabulary.iter().zip(0..) {
-            if piece.kind != Kind::Normal {
-                continue;
-            }
-            let mut characters = piece.text.chars();
-            if let (Some(only), None) = (characters.next(), characters.next()) {
-                merges.characters.insert(only, id);
+    ) -> Result<(Self, Pairs), TokenizerError> {
+        let mut characters = FxHashMap::default();
+        let mut texts = Texts::default();
+        for (piece, id) in normal(vocabulary) {
+            texts.push(piece.text, id);
+            let mut of_piece = piece.text.chars();
+            if let (Some(only), None) = (of_piece.next(), of_piece.next()) {
+                characters.insert(only, id);
             }
         }
+        let mut merges = Merges {
+            characters,
+            table: FxHashMap::default(),
+            symbols: Trie::new(&texts.sorted()),
+        };
         let mut whole = String::new();
         for (rank, (left, right)) in list.into_iter().enumerate() {
             whole.clear();
@@ -204,19 +233,20 @@ impl Merges {
                 rank: rank as u32,
                 id: id(&whole)?,
             };
-            let (left, right) = ((left, id(left)?), (right, id(right)?));
+            let pair = key(id(left)?, id(right)?);
             if vocabulary.normal(&whole).is_some() {
-                merges.insert(left, right, merged); // no control piece is ever merged together
+                merges.table.insert(pair, merged); // no control piece is ever merged together
             }
         }
-        Ok(merges)
-    }
-
-    fn insert(&mut self, left: (&str, u32), right: (&str, u32), merged: Merged) {
-        if let (Some(a), Some(b)) = (left.0.chars().next_back(), right.0.chars().next()) {
-            self.joints.insert(key(a.into(), b.into()));
+        let mut pairs = Pairs::new();
+        for (&key, &merged) in &merges.table {
+            let length = vocabulary
+                .get(merged.id)
+                .map_or(0, |piece| piece.text.len());
+            let pairs = pairs.entry(length).or_default();
+            pairs.push(((key >> 32) as u32, key as u32, merged));
         }
-        self.table.insert(key(left.1, right.1), merged);
+        Ok((merges, pairs))
     }
 
     /// The id of a character's own piece, if it has one. Ids from the vocabulary's length on are parts of pieces only.
@@ -224,25 +254,18 @@ impl Merges {
         self.characters.get(&character).copied()
     }
 
-    /// Cuts `text` wherever no merge can reach across, so that each part can be encoded alone.
-    pub(super) fn parts<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> {
-        cut(text, |a, b| !self.joints.contains(&key(a.into(), b.into())))
+    /// Every character that is a symbol, and its id.
+    pub(super) fn characters(&self) -> impl Iterator<Item = (char, u32)> {
+        self.characters
+            .iter()
+            .map(|(&character, &id)| (character, id))
     }
-}
 
-/// Cuts `text` between two characters wherever `apart` says so.
-pub(super) fn cut(text: &str, apart: impl Fn(char, char) -> bool) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let mut characters = rest.char_indices();
-        let (_, mut last) = characters.next()?;
-        let end = characters
-            .find(|&(_, c)| apart(std::mem::replace(&mut last, c), c))
-            .map_or(rest.len(), |(end, _)| end);
-        let (part, after) = rest.split_at(end);
-        rest = after;
-        Some(part)
-    })
+    /// When a pair merges, and into what.
+    #[inline]
+    pub(super) fn get(&self, left: u32, right: u32) -> Option<Merged> {
+        self.table.get(&key(left, right)).copied()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -265,7 +288,9 @@ struct Candidate {
     id: u32,
 }
 
-/// The shipped form: symbols in a linked list, candidates in a heap, $O(n \log n)$ for $n$ characters.
+/// Merging that can be watched: symbols in a linked list, candidates in a heap, $O(n \log n)$ for $n$ characters.
+///
+/// [`Matcher`](super::matching::Matcher) finds the same symbols without merging.
 ///
 /// It holds nothing between texts but its memory.
 #[derive(Default)]
@@ -340,7 +365,7 @@ impl Merger {
 
     fn consider(&mut self, merges: &Merges, left: usize, right: usize) {
         if let (Some(l), Some(r)) = (self.symbols.get(left), self.symbols.get(right))
-            && let Some(&Merged { rank, id }) = merges.table.get(&key(l.id, r.id))
+            && let Some(Merged { rank, id }) = merges.get(l.id, r.id)
         {
             self.heap.push(Reverse(Candidate {
                 rank,

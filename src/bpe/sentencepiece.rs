@@ -7,10 +7,11 @@ use super::{
     Kind, SPACE, Tokenizer, TokenizerError, Vocabulary, byte_of_piece,
     decoding::Decoding,
     encoding::Merges,
-    memory::Memories,
+    matching::Matcher,
     tokenizer::{Fallback, Finder, Pipeline},
 };
 use prost::{Enumeration, Message};
+use std::borrow::Cow;
 
 /// A whole `.model` file.
 #[derive(Clone, PartialEq, Message)]
@@ -229,28 +230,44 @@ pub(super) struct Normalizer {
 }
 
 impl Normalizer {
-    pub(super) fn normalize(&self, text: &str) -> String {
-        let words: Vec<&str>;
-        let collapsed;
-        let text = if self.remove_extra_whitespaces {
-            words = text.split(' ').filter(|word| !word.is_empty()).collect();
-            collapsed = words.join(" ");
-            &collapsed
+    /// The text that is encoded, with spaces for spaces; and for marks, which mean the same from here on.
+    pub(super) fn spaced<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = Cow::Borrowed(text);
+        if self.remove_extra_whitespaces {
+            let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
+            text = words.join(" ").into();
+        }
+        if self.add_dummy_prefix && !text.is_empty() {
+            text.to_mut().insert(0, ' ');
+        }
+        if self.escape_whitespaces && text.contains(SPACE) {
+            text = text.replace(SPACE, " ").into();
+        }
+        text
+    }
+
+    /// The same with marks, as pieces are written.
+    pub(super) fn marked<'t>(&self, spaced: &'t str) -> Cow<'t, str> {
+        if self.escape_whitespaces && spaced.contains(' ') {
+            spaced.replace(' ', SPACE.encode_utf8(&mut [0; 4])).into()
         } else {
-            text
-        };
-        if text.is_empty() {
-            return String::new();
+            spaced.into()
         }
-        let mut normalized = String::with_capacity(text.len() + text.len() / 2);
-        if self.add_dummy_prefix {
-            normalized.push(' ');
+    }
+
+    /// A piece as it is written in a spaced text, if any text has it.
+    pub(super) fn in_spaced<'t>(&self, piece: &'t str) -> Option<Cow<'t, str>> {
+        if !self.escape_whitespaces {
+            return Some(piece.into());
         }
-        normalized.push_str(text);
-        if self.escape_whitespaces {
-            normalized = normalized.replace(' ', SPACE.encode_utf8(&mut [0; 4]));
+        if piece.contains(' ') {
+            return None;
         }
-        normalized
+        Some(if piece.contains(SPACE) {
+            piece.replace(SPACE, " ").into()
+        } else {
+            piece.into()
+        })
     }
 }
 
@@ -349,19 +366,19 @@ impl TryFrom<ModelProto> for Tokenizer {
             remove_extra_whitespaces: spec.remove_extra_whitespaces(),
             escape_whitespaces: spec.escape_whitespaces(),
         };
+        let written = |piece| normalizer.in_spaced(piece);
+        let (merges, pairs) = Merges::by_score(&vocabulary, written);
+        let special = |kind| matches!(kind, Kind::Control | Kind::Unknown);
         Ok(Tokenizer {
-            merges: Merges::by_score(&vocabulary),
-            frozen: Finder::new(&vocabulary, |kind| kind == Kind::UserDefined)?,
-            named: Finder::new(&vocabulary, |kind| {
-                matches!(kind, Kind::Control | Kind::Unknown)
-            })?,
+            matcher: Matcher::new(&vocabulary, merges, pairs),
+            frozen: Finder::new(&vocabulary, |kind| kind == Kind::UserDefined, written),
+            named: Finder::new(&vocabulary, special, |name| Some(name.into())),
             decoding: Decoding {
                 byte_level: false,
                 strip_first_space: normalizer.add_dummy_prefix,
                 strip_leading_spaces: normalizer.remove_extra_whitespaces,
                 unknown: trainer.unk_surface().into(),
             },
-            memories: Memories::default(),
             bos: control(trainer.bos_piece(), trainer.bos_id()),
             eos: control(trainer.eos_piece(), trainer.eos_id()),
             unk: Some(unk),

@@ -4,14 +4,14 @@ use super::{
     Kind, Merge, Piece, Specials, StreamDecoder, TokenizerError, Vocabulary,
     decoding::Decoding,
     encode_longest_match,
-    encoding::{Merger, Merges},
-    memory::Memories,
+    encoding::Merger,
+    matching::Matcher,
     sentencepiece::{self, Normalizer},
     tokenizer_json,
+    trie::{Texts, Trie},
 };
 use crate::tensor::threads;
-use aho_corasick::{AhoCorasick, MatchKind};
-use std::{ops::Range, path::Path};
+use std::{borrow::Cow, ops::Range, path::Path};
 
 /// A tokenizer as a model ships it: text ↔ ids, exactly as the library that trained it does.
 ///
@@ -26,7 +26,7 @@ use std::{ops::Range, path::Path};
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     pub(super) vocabulary: Vocabulary,
-    pub(super) merges: Merges,
+    pub(super) matcher: Matcher,
     pub(super) pipeline: Pipeline,
     /// Pieces found in the text before any merge.
     pub(super) frozen: Finder,
@@ -34,7 +34,6 @@ pub struct Tokenizer {
     pub(super) named: Finder,
     pub(super) fallback: Fallback,
     pub(super) decoding: Decoding,
-    pub(super) memories: Memories,
     pub(super) bos: Option<u32>,
     pub(super) eos: Option<u32>,
     pub(super) unk: Option<u32>,
@@ -89,48 +88,64 @@ impl Prepared {
 }
 
 /// Finds pieces in a text as they are written: leftmost first, the longest of those.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Finder {
-    automaton: Option<AhoCorasick>,
-    ids: Vec<u32>,
+    pieces: Trie,
+    /// Whether a piece begins with a byte.
+    first: Box<[bool; 256]>,
 }
 
 impl Finder {
-    pub(super) fn new(
-        vocabulary: &Vocabulary,
+    /// `written` says how a piece is written in the texts to be searched, if it can be in any.
+    pub(super) fn new<'v>(
+        vocabulary: &'v Vocabulary,
         wanted: impl Fn(Kind) -> bool,
-    ) -> Result<Self, TokenizerError> {
-        let (ids, names): (Vec<u32>, Vec<&str>) = (0..)
-            .zip(vocabulary.iter())
-            .filter(|(_, piece)| wanted(piece.kind))
-            .map(|(id, piece)| (id, piece.text))
-            .unzip();
-        if ids.is_empty() {
-            return Ok(Finder::default());
+        written: impl Fn(&'v str) -> Option<Cow<'v, str>>,
+    ) -> Self {
+        let mut names = Texts::default();
+        let mut first = Box::new([false; 256]);
+        for (piece, id) in vocabulary.iter().zip(0..) {
+            if wanted(piece.kind)
+                && let Some(name) = written(piece.text)
+            {
+                names.push(&name, id);
+                first[usize::from(name.as_bytes()[0])] = true;
+            }
         }
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(names)
-            .map_err(|e| TokenizerError::Incomplete(format!("too many special symbols: {e}")))?;
-        Ok(Finder {
-            automaton: Some(automaton),
-            ids,
-        })
+        let pieces = Trie::new(&names.sorted());
+        Finder { pieces, first }
     }
 
     /// Calls `part` with each piece that is found and with each stretch between.
     pub(super) fn split<'t>(&self, text: &'t str, mut part: impl FnMut(&'t str, Option<u32>)) {
-        let mut done = 0;
-        for found in self.automaton.iter().flat_map(|a| a.find_iter(text)) {
-            if found.start() > done {
-                part(&text[done..found.start()], None);
+        let bytes = text.as_bytes();
+        let begins = |&byte: &u8| self.first[usize::from(byte)];
+        let (mut done, mut at) = (0, 0);
+        while let Some(skipped) = bytes[at..].iter().position(begins) {
+            at += skipped;
+            let Some((id, length)) = self.pieces.longest(&bytes[at..]) else {
+                at += 1;
+                continue;
+            };
+            if at > done {
+                part(&text[done..at], None);
             }
-            let id = self.ids[found.pattern().as_usize()];
-            part(&text[found.range()], Some(id));
-            done = found.end();
+            done = at + length;
+            part(&text[at..done], Some(id));
+            at = done;
         }
         if done < text.len() {
             part(&text[done..], None);
+        }
+    }
+}
+
+impl Pipeline {
+    /// A text as merging sees it, from one as [`Matcher`] does.
+    fn marked<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self {
+            Pipeline::SentencePiece(normalizer) => normalizer.marked(text),
+            Pipeline::Json(_) => text.into(),
         }
     }
 }
@@ -184,9 +199,11 @@ impl Tokenizer {
 
     /// The ids of a text, without any control pieces: `<s>` in it is three characters.
     ///
-    /// Near-linear in the text, whatever it is. What words became is remembered, in at most about 16 MB for each thread that encodes at once.
+    /// Linear in the text, whatever it is.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        self.encode_prepared(&self.prepare(text))
+        let mut ids = Vec::with_capacity(text.len() / 3);
+        self.encode_part(text, true, &mut ids);
+        ids
     }
 
     /// [`encode`](Self::encode) of each text, on all threads.
@@ -203,7 +220,7 @@ impl Tokenizer {
         self.named.split(text, |part, special| {
             match special {
                 Some(id) => ids.push(id),
-                None => ids.extend(self.encode_prepared(&self.prepare_part(part, first))),
+                None => self.encode_part(part, first, &mut ids),
             }
             first = false;
         });
@@ -227,7 +244,7 @@ impl Tokenizer {
                         ..merge
                     });
                 };
-                merger.run(&self.merges, text, observe, |id, at| {
+                merger.run(&self.matcher.merges, text, observe, |id, at| {
                     self.push(id, &text[at], ids, start)
                 });
             });
@@ -260,9 +277,10 @@ impl Tokenizer {
         let mut prepared = Prepared::default();
         match &self.pipeline {
             Pipeline::SentencePiece(normalizer) => {
-                let text = normalizer.normalize(text);
-                self.frozen
-                    .split(&text, |part, frozen| prepared.push(part, frozen));
+                let text = normalizer.spaced(text);
+                self.frozen.split(&text, |part, frozen| {
+                    prepared.push(&normalizer.marked(part), frozen);
+                });
             }
             Pipeline::Json(pipeline) => {
                 let mut first = first;
@@ -278,39 +296,44 @@ impl Tokenizer {
         prepared
     }
 
-    fn encode_prepared(&self, prepared: &Prepared) -> Vec<u32> {
-        let mut merger = Merger::default();
-        let mut memory = self.memories.take();
-        let fuses = matches!(self.fallback, Fallback::Unknown { fuse: true, .. });
-        let mut ids = Vec::with_capacity(prepared.text.len() / 3);
+    /// Encodes a text, which begins the whole text where `first`.
+    fn encode_part(&self, text: &str, first: bool, ids: &mut Vec<u32>) {
+        if let Pipeline::SentencePiece(normalizer) = &self.pipeline {
+            let text = normalizer.spaced(text);
+            self.frozen.split(&text, |part, frozen| match frozen {
+                Some(id) => ids.push(id),
+                None => self.match_word(part, ids),
+            });
+            return;
+        }
+        let prepared = self.prepare_part(text, first);
         for word in &prepared.words {
-            self.encode_word(&prepared.text, word, &mut ids, |text, ids| {
-                let start = ids.len();
-                for part in self.merges.parts(text) {
-                    let mut characters = part.chars();
-                    if let (Some(only), None) = (characters.next(), characters.next()) {
-                        self.push(self.merges.character(only), part, ids, start);
-                        continue;
-                    }
-                    if let Some(known) = memory.get(part) {
-                        ids.extend_from_slice(known);
-                        continue;
-                    }
-                    let part_start = ids.len();
-                    merger.run(
-                        &self.merges,
-                        part,
-                        |_| (),
-                        |id, at| self.push(id, &part[at], ids, start),
-                    );
-                    if !fuses {
-                        memory.insert(part, &ids[part_start..]);
-                    }
-                }
+            self.encode_word(&prepared.text, word, ids, |text, ids| {
+                self.match_word(text, ids);
             });
         }
-        self.memories.give_back(memory);
-        ids
+    }
+
+    /// Encodes what is to be merged, and nothing else.
+    fn match_word(&self, text: &str, ids: &mut Vec<u32>) {
+        let start = ids.len();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let first = ids.len();
+            rest = self.matcher.encode(rest, ids);
+            let without_piece = |&id: &u32| id as usize >= self.vocabulary.len();
+            if ids[first..].iter().any(without_piece) {
+                for id in ids.split_off(first) {
+                    let character = self.matcher.character(id).map(String::from);
+                    self.push(Some(id), &character.unwrap_or_default(), ids, start);
+                }
+            }
+            if let Some(unknown) = rest.chars().next() {
+                let (unknown, after) = rest.split_at(unknown.len_utf8());
+                self.push(None, &self.pipeline.marked(unknown), ids, start);
+                rest = after;
+            }
+        }
     }
 
     /// Encodes one word by `merge`, unless it is a piece that is never merged.

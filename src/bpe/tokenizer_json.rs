@@ -7,13 +7,14 @@ use super::{
     Kind, SPACE, Tokenizer, TokenizerError, Vocabulary, byte_level, byte_of_piece,
     decoding::Decoding,
     encoding::Merges,
-    memory::Memories,
+    matching::Matcher,
     pre_tokenize::{Behavior, Cut, PrependScheme, Replacement, gpt2_words, pattern},
     tokenizer::{self, Fallback, Finder},
 };
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::Value;
+use std::borrow::Cow;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -276,13 +277,13 @@ pub fn read(bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
                 }),
         })
         .collect::<Result<Vec<_>, _>>()?;
+    let (merges, pairs) = Merges::by_list(&vocabulary, merges)?;
+    let special = |kind| matches!(kind, Kind::UserDefined | Kind::Control);
+    let as_is = |piece| Some(Cow::Borrowed(piece));
     Ok(Tokenizer {
-        merges: Merges::by_list(&vocabulary, merges)?,
-        frozen: Finder::new(&vocabulary, |kind| kind == Kind::UserDefined)?,
-        named: Finder::new(&vocabulary, |kind| {
-            matches!(kind, Kind::UserDefined | Kind::Control)
-        })?,
-        memories: Memories::default(),
+        matcher: Matcher::new(&vocabulary, merges, pairs),
+        frozen: Finder::new(&vocabulary, |kind| kind == Kind::UserDefined, as_is),
+        named: Finder::new(&vocabulary, special, as_is),
         bos: control(&vocabulary, "<s>"),
         eos: control(&vocabulary, "</s>"),
         unk,

@@ -1,9 +1,7 @@
 //! Around the merges: what SentencePiece counts as a word, which pieces it allows, and what else a vocabulary holds.
 
 use super::{
-    Kind, Learned, SPACE, Tokenizer, TokenizerError, Vocabulary, byte_piece,
-    encoding::cut,
-    learn_merges,
+    Kind, Learned, SPACE, Tokenizer, TokenizerError, Vocabulary, byte_piece, learn_merges,
     sentencepiece::{
         ModelProto, ModelType, Normalizer, NormalizerSpec, SentencePiece, TrainerSpec, Type,
     },
@@ -11,6 +9,7 @@ use super::{
 };
 use prost::Message;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::borrow::Cow;
 use thiserror::Error;
 use unicode_script::{Script, UnicodeScript};
 
@@ -265,12 +264,13 @@ impl TrainingOptions {
         lines: impl IntoIterator<Item = T>,
         special: &Vocabulary,
     ) -> Result<FxHashMap<Box<str>, u64>, TokenizerError> {
-        let symbols = Finder::new(special, |kind| kind == Kind::UserDefined)?;
+        let as_is = |symbol| Some(Cow::Borrowed(symbol));
+        let symbols = Finder::new(special, |kind| kind == Kind::UserDefined, as_is);
         let normalizer = self.normalizer();
         let mut words: FxHashMap<Box<str>, u64> = FxHashMap::default();
         for line in lines {
-            let line = normalizer.normalize(line.as_ref());
-            symbols.split(&line, |part, symbol| {
+            let line = normalizer.spaced(line.as_ref());
+            symbols.split(&normalizer.marked(&line), |part, symbol| {
                 if symbol.is_some() {
                     return;
                 }
@@ -428,6 +428,21 @@ impl TrainingOptions {
 /// ASCII and full-width digits, as in SentencePiece.
 fn is_digit(c: char) -> bool {
     matches!(c, '0'..='9' | '０'..='９')
+}
+
+/// Cuts `text` between two characters wherever `apart` says so.
+fn cut(text: &str, apart: impl Fn(char, char) -> bool) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut characters = rest.char_indices();
+        let (_, mut last) = characters.next()?;
+        let end = characters
+            .find(|&(_, c)| apart(std::mem::replace(&mut last, c), c))
+            .map_or(rest.len(), |(end, _)| end);
+        let (part, after) = rest.split_at(end);
+        rest = after;
+        Some(part)
+    })
 }
 
 #[cfg(test)]
