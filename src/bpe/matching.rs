@@ -337,8 +337,7 @@ mod tests {
         let words: Vec<String> = (0..3000)
             .map(|_| {
                 let length = 2 + chance(9);
-                let word = (0..length).map(|_| letter(chance(7) * chance(4))).collect();
-                word
+                (0..length).map(|_| letter(chance(7) * chance(4))).collect()
             })
             .collect();
         let mut ordinary: String = String::new();
