@@ -208,6 +208,40 @@ fn the_whole_becomes_the_text() {
     assert_eq!(new_tokens(&harness), Vec::<String>::new());
 }
 
+/// Catches: a text that goes on although it was stopped; a stop that forgets what is written, or that cannot be gone on from.
+#[test]
+fn it_is_stopped_and_goes_on() {
+    let slow = Settings {
+        greedy: true,
+        most: 200,
+        pace: 20.0,
+        ..settings()
+    };
+    let mut harness = open(generation(STORY, slow.clone()));
+    let analysis = harness.state().analysis.clone();
+    let expected = labels(&analysis, &expected(&analysis, &slow));
+    press(&mut harness, "▶ Play");
+    until(&mut harness, "some tokens", |h| new_tokens(h).len() >= 2);
+    press(&mut harness, "■ Stop");
+    until(&mut harness, "a way to go on", |h| {
+        h.query_by_label("▶ Play").is_some()
+    });
+    for _ in 0..10 {
+        harness.step();
+    }
+    let written = new_tokens(&harness);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    harness.step();
+    harness.step();
+    assert_eq!(new_tokens(&harness), written);
+    assert!(written.len() >= 2 && expected.starts_with(&written));
+    press(&mut harness, "▶ Play");
+    until(&mut harness, "more tokens", |h| {
+        new_tokens(h).len() > written.len()
+    });
+    assert!(expected.starts_with(&new_tokens(&harness)));
+}
+
 /// Catches: a text that goes on behind its end; an end without a word.
 #[test]
 fn it_ends_and_says_why() {

@@ -89,9 +89,9 @@ fn a_character_without_a_glyph_is_named() {
     harness.get_by_label("byte 1 of 3 of U+9F98 (E9 BE 98)");
 }
 
-/// Catches: a rank of another piece; a rank where nothing was merged.
+/// Catches: a rank or a score of another piece; a rank where nothing was merged.
 #[test]
-fn hovering_tells_the_rank_of_the_merge() {
+fn hovering_tells_the_score_and_the_rank_of_the_merge() {
     let mut harness = show(tokens("moon"));
     let analysis = harness.state().analysis.clone();
     let mut merges: Vec<Merge> = Vec::new();
@@ -106,6 +106,8 @@ fn hovering_tells_the_rank_of_the_merge() {
     harness.get_by_label("made by no merge");
     harness.get_by_label(&second).hover();
     harness.run();
+    let score = tokenizer.vocabulary().get(token.id).unwrap().score;
+    harness.get_by_label(&score.to_string());
     harness.get_by_label(&format!(
         "made by the merge of rank {rank}; 0 is merged first"
     ));
