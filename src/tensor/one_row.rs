@@ -55,18 +55,21 @@ impl StoredTensor {
     }
 }
 
-/// Fills `y` with what `dots` makes of its indices, four of them at a time, a quarter of `y` apart. Each is the same whatever the others are.
+/// The indices below `len`, four at a time, a quarter of `len` apart. Each product is the same whatever the others are.
+///
+/// They are looped over, and not handed to a closure: in a generic function that would be a function of its own, without the features of the processor that
+/// its caller was compiled for.
 #[inline(always)]
-fn side_by_side(y: &mut [f32], mut dots: impl FnMut(Each<usize>) -> Each<f32>) {
-    let stride = y.len().div_ceil(SIDE_BY_SIDE);
-    for i in 0..stride {
-        let mut rows = [0; SIDE_BY_SIDE];
-        for (k, row) in rows.iter_mut().enumerate() {
-            *row = (k * stride + i).min(y.len() - 1); // what is behind the last is the last, again
-        }
-        for (row, product) in rows.into_iter().zip(dots(rows)) {
-            y[row] = product;
-        }
+fn fours(len: usize) -> impl Iterator<Item = Each<usize>> {
+    let stride = len.div_ceil(SIDE_BY_SIDE);
+    // What is behind the last is the last, again.
+    (0..stride).map(move |i| std::array::from_fn(|k| (k * stride + i).min(len - 1)))
+}
+
+#[inline(always)]
+fn put(y: &mut [f32], rows: Each<usize>, products: Each<f32>) {
+    for (row, product) in rows.into_iter().zip(products) {
+        y[row] = product;
     }
 }
 
@@ -76,7 +79,7 @@ fn dots<T: Copy>(w: &[T], x: &[f32], y: &mut [f32], widen: impl Fn(T) -> f32) {
     const SUMS: usize = 32;
     let width = x.len();
     let (x_blocks, x_rest) = x.as_chunks::<SUMS>();
-    side_by_side(y, |rows| {
+    for rows in fours(y.len()) {
         let mut w_rows = [&w[..0]; SIDE_BY_SIDE];
         for (w_row, row) in w_rows.iter_mut().zip(rows) {
             *w_row = &w[row * width..][..width];
@@ -97,8 +100,8 @@ fn dots<T: Copy>(w: &[T], x: &[f32], y: &mut [f32], widen: impl Fn(T) -> f32) {
                 *product += widen(w) * x;
             }
         }
-        products
-    });
+        put(y, rows, products);
+    }
 }
 
 /// The sum of several numbers, half of them added to the other half at a time.
@@ -155,7 +158,7 @@ fn dots_int8(w: &[[u8; GROUP]], scales: &[[u8; 2]], x: &[f32], y: &mut [f32]) {
     const HALF: usize = GROUP / 2;
     let x = x.as_chunks::<GROUP>().0;
     let groups = x.len();
-    side_by_side(y, |rows| {
+    for rows in fours(y.len()) {
         let mut sums = [[0.0_f32; HALF]; SIDE_BY_SIDE];
         for (g, x) in x.iter().enumerate() {
             for (sums, row) in sums.iter_mut().zip(rows) {
@@ -177,8 +180,8 @@ fn dots_int8(w: &[[u8; GROUP]], scales: &[[u8; 2]], x: &[f32], y: &mut [f32]) {
         for (product, sums) in products.iter_mut().zip(sums) {
             *product = total(sums);
         }
-        products
-    });
+        put(y, rows, products);
+    }
 }
 
 /// How whole numbers are multiplied here.
@@ -330,7 +333,7 @@ fn dot_plain(x: &Steps, words: &[u8], scales: &[[u8; 2]]) -> f32 {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{GROUP, SIDE_BY_SIDE, Steps, side_by_side, total};
+    use super::{GROUP, SIDE_BY_SIDE, Steps, fours, put, total};
     use std::arch::x86_64::*;
 
     /// Four groups at a time, each in a quarter of the register.
@@ -371,7 +374,7 @@ mod x86 {
         };
         let groups = scales.len() / y.len().max(1);
         let whole = groups / LANES;
-        side_by_side(y, |rows| {
+        for rows in fours(y.len()) {
             let mut sums = [_mm512_setzero_ps(); SIDE_BY_SIDE];
             for b in 0..whole {
                 for (sum, row) in sums.iter_mut().zip(rows) {
@@ -392,8 +395,8 @@ mod x86 {
             for (product, sum) in products.iter_mut().zip(sums) {
                 *product = _mm512_reduce_add_ps(sum);
             }
-            products
-        });
+            put(y, rows, products);
+        }
     }
 
     /// Two groups at a time, each in a half of the register.
@@ -434,7 +437,7 @@ mod x86 {
         };
         let groups = scales.len() / y.len().max(1);
         let whole = groups / LANES;
-        side_by_side(y, |rows| {
+        for rows in fours(y.len()) {
             let mut sums = [_mm256_setzero_ps(); SIDE_BY_SIDE];
             for b in 0..whole {
                 for (sum, row) in sums.iter_mut().zip(rows) {
@@ -458,8 +461,8 @@ mod x86 {
                 unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sum) };
                 *product = total(lanes);
             }
-            products
-        });
+            put(y, rows, products);
+        }
     }
 
     /// The last block of a row, filled up with zeros.
