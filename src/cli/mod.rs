@@ -85,11 +85,13 @@ enum Command {
 /// Runs the command of this process: 0 when it did its work, 1 with the reasons on standard error when not, 2 for a wrong usage.
 pub fn run() -> ExitCode {
     let Cli { command, threads } = Cli::parse();
-    // Before anything computes: the first product would start the threads itself. The processors are known then, so that this cannot fail.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
-    pool.build_global().expect("threads are started once");
     when_cut(WhenCut::End);
-    let result = match command {
+    // Before anything computes: the first product would start the threads itself.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
+    let started = pool
+        .build_global()
+        .context("the system starts no more threads; give fewer (--threads)");
+    let result = started.and_then(|()| match command {
         Command::Generate(command) => command.run(),
         Command::Chat(command) => command.run(),
         Command::Attention(command) => command.run(),
@@ -110,7 +112,7 @@ pub fn run() -> ExitCode {
         Command::ProbeSkills(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::ProbeHeads(command) => command.run(),
-    };
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
