@@ -125,6 +125,7 @@ pub(super) type Pairs = BTreeMap<usize, Vec<(u32, u32, Merged)>>;
 #[derive(Clone, Debug)]
 pub(super) struct Merges {
     characters: FxHashMap<char, u32>,
+    /// Of all pairs that the rule gives, those that a text can have side by side.
     table: FxHashMap<u64, Merged>,
     /// All symbols, as texts have them before merging.
     pub(super) symbols: Trie,
@@ -172,7 +173,6 @@ impl Merges {
         let symbols = Trie::new(&texts);
 
         let mut pairs = Pairs::new();
-        let mut table = FxHashMap::with_capacity_and_hasher(texts.len(), FxBuildHasher);
         for &(text, id) in &texts {
             let Some(&rank) = ranks.get(id as usize) else {
                 continue; // a character without a piece
@@ -180,14 +180,13 @@ impl Merges {
             let pairs = pairs.entry(text.len()).or_default();
             for (left, length) in symbols.beginnings(text) {
                 if let Some(right) = symbols.get(&text[length..]) {
-                    table.insert(key(left, right), Merged { rank, id });
                     pairs.push((left, right, Merged { rank, id }));
                 }
             }
         }
         let merges = Merges {
             characters,
-            table,
+            table: FxHashMap::with_capacity_and_hasher(texts.len(), FxBuildHasher),
             symbols,
         };
         (merges, pairs)
@@ -210,11 +209,7 @@ impl Merges {
                 characters.insert(only, id);
             }
         }
-        let mut merges = Merges {
-            characters,
-            table: FxHashMap::default(),
-            symbols: Trie::new(&texts.sorted()),
-        };
+        let mut table = FxHashMap::default();
         let mut whole = String::new();
         for (rank, (left, right)) in list.into_iter().enumerate() {
             whole.clear();
@@ -235,17 +230,22 @@ impl Merges {
             };
             let pair = key(id(left)?, id(right)?);
             if vocabulary.normal(&whole).is_some() {
-                merges.table.insert(pair, merged); // no control piece is ever merged together
+                table.insert(pair, merged); // no control piece is ever merged together
             }
         }
         let mut pairs = Pairs::new();
-        for (&key, &merged) in &merges.table {
+        for (key, merged) in table {
             let length = vocabulary
                 .get(merged.id)
                 .map_or(0, |piece| piece.text.len());
             let pairs = pairs.entry(length).or_default();
             pairs.push(((key >> 32) as u32, key as u32, merged));
         }
+        let merges = Merges {
+            characters,
+            table: FxHashMap::default(),
+            symbols: Trie::new(&texts.sorted()),
+        };
         Ok((merges, pairs))
     }
 
@@ -259,6 +259,11 @@ impl Merges {
         self.characters
             .iter()
             .map(|(&character, &id)| (character, id))
+    }
+
+    /// A pair merges.
+    pub(super) fn insert(&mut self, left: u32, right: u32, merged: Merged) {
+        self.table.insert(key(left, right), merged);
     }
 
     /// When a pair merges, and into what.

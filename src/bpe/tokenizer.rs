@@ -123,7 +123,7 @@ impl Finder {
         let (mut done, mut at) = (0, 0);
         while let Some(skipped) = bytes[at..].iter().position(begins) {
             at += skipped;
-            let Some((id, length)) = self.pieces.longest(&bytes[at..]) else {
+            let Some((id, length)) = self.pieces.beginnings(&bytes[at..]).last() else {
                 at += 1;
                 continue;
             };

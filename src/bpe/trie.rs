@@ -19,19 +19,19 @@ thread_local! {
 }
 
 #[derive(Clone, Copy, Debug)]
+
 struct Node {
-    /// The top bit says whether a text ends here.
     base: u32,
     /// `NONE` at a free place and at the root.
     parent: u32,
+    /// Of the text that ends here, or `NONE`.
+    number: u32,
 }
-
-/// The bit of a node where a text ends.
-const END: u32 = 1 << 31;
 
 const FREE: Node = Node {
     base: 0,
     parent: NONE,
+    number: NONE,
 };
 
 /// A text and its number.
@@ -72,8 +72,6 @@ impl Texts {
 pub(super) struct Trie {
     /// The root is the first.
     nodes: Vec<Node>,
-    /// By node: of the text that ends there.
-    numbers: Vec<u32>,
 }
 
 impl Trie {
@@ -81,7 +79,6 @@ impl Trie {
     pub(super) fn new(texts: &[Text]) -> Self {
         let mut trie = Trie {
             nodes: vec![FREE; BLOCK],
-            numbers: vec![NONE; BLOCK],
         };
         let mut open = vec![Block {
             start: 0,
@@ -93,8 +90,7 @@ impl Trie {
             if let Some((&(text, number), rest)) = texts.split_first()
                 && text.len() == depth
             {
-                trie.nodes[node].base = END;
-                trie.numbers[node] = number;
+                trie.nodes[node].number = number;
                 texts = rest;
             }
             children.clear();
@@ -112,7 +108,7 @@ impl Trie {
                 continue;
             }
             let base = trie.room(&mut open, &children);
-            trie.nodes[node].base |= base as u32;
+            trie.nodes[node].base = base as u32;
             for &(byte, texts) in &children {
                 let child = base ^ usize::from(byte);
                 trie.nodes[child].parent = node as u32;
@@ -140,7 +136,6 @@ impl Trie {
                 free: [!0; 4],
             });
             self.nodes.resize(self.nodes.len() + BLOCK, FREE);
-            self.numbers.resize(self.nodes.len(), NONE);
             (open.len() - 1, 0)
         });
         let block = &mut open[i];
@@ -159,67 +154,61 @@ impl Trie {
     fn child(&self, node: u32, byte: u8) -> Option<u32> {
         #[cfg(test)]
         STEPS.set(STEPS.get() + 1);
-        let child = (self.nodes[node as usize].base & !END) ^ u32::from(byte);
+        let child = self.nodes[node as usize].base ^ u32::from(byte);
         (self.nodes[child as usize].parent == node).then_some(child)
     }
 
-    /// The nodes where texts end that `text` begins with, from the shortest on, and their lengths.
+    /// The texts that `text` begins with, from the shortest on, and their lengths.
     #[inline]
-    fn ends(&self, text: &[u8]) -> impl Iterator<Item = (u32, usize)> {
+    pub(super) fn beginnings(&self, text: &[u8]) -> impl Iterator<Item = (u32, usize)> {
         let mut node = 0;
         let nodes = text.iter().zip(1..).map_while(move |(&byte, length)| {
             node = self.child(node, byte)?;
-            Some((node, length))
+            Some((self.nodes[node as usize].number, length))
         });
-        nodes.filter(|&(node, _)| self.nodes[node as usize].base & END != 0)
+        nodes.filter(|&(number, _)| number != NONE)
     }
 
-    /// The texts that `text` begins with, from the shortest on, and their lengths.
-    pub(super) fn beginnings(&self, text: &[u8]) -> impl Iterator<Item = (u32, usize)> {
-        self.ends(text)
-            .map(|(node, length)| (self.numbers[node as usize], length))
-    }
-
-    /// The longest text that `text` begins with, and its length.
+    /// The shortest and the longest text that `text` begins with, and their lengths.
     #[inline]
-    pub(super) fn longest(&self, text: &[u8]) -> Option<(u32, usize)> {
-        let (node, length) = self.ends(text).last()?;
-        Some((self.numbers[node as usize], length))
+    pub(super) fn shortest_and_longest(&self, text: &[u8]) -> Option<[(u32, usize); 2]> {
+        let mut found = self.beginnings(text);
+        let shortest = found.next()?;
+        Some([shortest, found.last().unwrap_or(shortest)])
     }
 
     /// The number of a text.
     pub(super) fn get(&self, text: &[u8]) -> Option<u32> {
         let mut bytes = text.iter();
         let node = bytes.try_fold(0, |node, &byte| self.child(node, byte))?;
-        Some(self.numbers[node as usize]).filter(|&number| number != NONE)
+        Some(self.nodes[node as usize].number).filter(|&number| number != NONE)
     }
 
     /// Forgets some texts.
     pub(super) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
-        for (node, number) in self.nodes.iter_mut().zip(&mut self.numbers) {
-            if *number != NONE && !keep(*number) {
-                *number = NONE;
-                node.base &= !END;
+        for node in &mut self.nodes {
+            if node.number != NONE && !keep(node.number) {
+                node.number = NONE;
             }
         }
     }
 
     /// Calls `found` with each text's number, its length and the number of the longest text that it begins with, or `NONE`.
     pub(super) fn each(&self, mut found: impl FnMut(u32, u32, u32)) {
-        for (node, &number) in self.nodes.iter().zip(&self.numbers) {
-            if number == NONE {
+        for node in &self.nodes {
+            if node.number == NONE {
                 continue;
             }
             let (mut length, mut shorter) = (1, NONE);
             let mut up = node.parent;
             while up != 0 {
                 if shorter == NONE {
-                    shorter = self.numbers[up as usize];
+                    shorter = self.nodes[up as usize].number;
                 }
                 up = self.nodes[up as usize].parent;
                 length += 1;
             }
-            found(number, length, shorter);
+            found(node.number, length, shorter);
         }
     }
 }
