@@ -18,13 +18,14 @@ use baichuan2::{
     generation::Sampling,
     rms_norm::{RmsNorm, rms_norm_formal},
     rope::{Rotation, rope_formal},
-    tensor::{Dtype, LinearMap, StoredTensor, softmax, softmax_formal},
+    tensor::{Dtype, GROUP, LinearMap, StoredTensor, softmax, softmax_formal},
     unembedding::{Unembedding, norm_head_formal},
 };
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use ndarray::{Array, Array1, Array2, ArrayD, Axis, Dimension, ShapeBuilder};
+use ndarray::{Array, Array1, Array2, ArrayD, Axis, Dimension, ShapeBuilder, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::cell::LazyCell;
 
 const TOKENS: usize = 512;
 const WIDTH: usize = 4096;
@@ -141,8 +142,9 @@ fn attention(c: &mut Criterion) {
 fn products(c: &mut Criterion) {
     const OUT: usize = 65_536; // what one token reads should fit no cache
     const GATE: usize = 11_008;
-    let weight: ArrayD<f32> = numbers(vec![OUT, WIDTH]);
     let x: Array2<f32> = numbers((TOKENS, WIDTH));
+    // Made where one of them is asked for.
+    let weight = LazyCell::new(|| numbers(vec![OUT, WIDTH]));
     let stored = [
         Dtype::F32,
         Dtype::F16,
@@ -150,35 +152,41 @@ fn products(c: &mut Criterion) {
         Dtype::Int8,
         Dtype::Int4,
     ]
-    .map(|dtype| (dtype, StoredTensor::rounded(weight.clone(), dtype)));
+    .map(|dtype| {
+        let weight = &weight;
+        let stored = LazyCell::new(move || StoredTensor::rounded(ArrayD::clone(weight), dtype));
+        (dtype, stored)
+    });
     let mut group = c.benchmark_group("product");
     group.sample_size(10);
     for (dtype, weight) in &stored {
-        group.throughput(Throughput::Bytes(
-            (weight.bytes().len() + weight.scales().len()) as u64,
-        ));
+        let scales = if dtype.has_scales() { 16 } else { 0 };
+        let bytes = OUT * WIDTH / GROUP * (GROUP * dtype.bits() + scales) / 8;
+        group.throughput(Throughput::Bytes(bytes as u64));
         group.bench_function(BenchmarkId::new("one token", dtype), |b| {
-            b.iter(|| weight.apply(x.slice(ndarray::s![..1, ..])))
+            b.iter(|| weight.apply(x.slice(s![..1, ..])))
         });
     }
+    group.throughput(Throughput::Elements((2 * TOKENS * WIDTH * GATE) as u64));
     for (dtype, weight) in &stored {
-        let gate = weight.rows(0..GATE);
-        group.throughput(Throughput::Elements((2 * TOKENS * WIDTH * GATE) as u64));
         group.bench_function(BenchmarkId::new(format!("{TOKENS} tokens"), dtype), |b| {
+            let gate = weight.rows(0..GATE);
             b.iter(|| gate.apply(x.view()))
         });
     }
     group.finish();
 
-    let head: Array2<f32> = numbers((16_000, WIDTH));
+    let head: LazyCell<Array2<f32>> = LazyCell::new(|| numbers((16_000, WIDTH)));
     let row = x.index_axis(Axis(0), 0).insert_axis(Axis(0));
     let mut group = c.benchmark_group("norm_head");
     group.sample_size(10);
     group.bench_function("formal, at every token", |b| {
         b.iter(|| row.dot(&norm_head_formal(head.view()).t()))
     });
-    let unembedding = Unembedding::new(head.clone(), true);
-    group.bench_function("shipped, once", |b| b.iter(|| unembedding.logits(row)));
+    group.bench_function("shipped, once", |b| {
+        let unembedding = Unembedding::new(head.clone(), true);
+        b.iter(|| unembedding.logits(row))
+    });
     group.finish();
 }
 

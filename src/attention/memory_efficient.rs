@@ -13,7 +13,7 @@
 //!   block by block too, as the 13B does in training. The shipped 13B makes its ALiBi bias whole; here it is folded into each block.
 
 use super::{Bias, Rows, Visibility, single_head::scale};
-use crate::tensor::{exp_in_place, largest};
+use crate::tensor::{largest, weigh};
 use ndarray::{
     Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, NdFloat, linalg::general_mat_mul,
     s,
@@ -78,8 +78,7 @@ impl<A: NdFloat> Running<A> {
                 scores.fill(if broken { A::nan() } else { A::zero() });
                 continue;
             }
-            scores.iter_mut().for_each(|s| *s -= max);
-            exp_in_place(scores);
+            weigh(scores, max);
             let fade = fade(self.max[i], max);
             self.max[i] = max;
             self.sum[i] = self.sum[i] * fade + ArrayView1::from(&*scores).sum();

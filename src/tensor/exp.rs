@@ -21,13 +21,30 @@ pub(crate) fn exp_in_place<A: NdFloat>(xs: &mut [A]) {
     }
 }
 
+/// Replaces each score $s$ by $e^{s - m}$, what a softmax weighs it with, for the largest score $m$; below $10^{-30}$ by 0.
+///
+/// So little is lost beside the 1 of the largest score, in f64 too. Sums over it would be slow, though: where numbers get too small for a float's full
+/// precision, many processors need a hundred times as long, and ALiBi's steep slopes make a dozen of such weights in every row.
+pub(crate) fn weigh<A: NdFloat>(scores: &mut [A], max: A) {
+    let least = A::from(-69.0).expect("a number fits a float");
+    for s in scores.iter_mut() {
+        let below = *s - max;
+        *s = if below < least {
+            A::neg_infinity()
+        } else {
+            below
+        };
+    }
+    exp_in_place(scores);
+}
+
 #[multiversion::multiversion(targets(
     "x86_64+avx512f+avx512dq+avx2+fma",
     "x86_64+avx2+fma",
     "aarch64+neon"
 ))]
 fn exp_f32(xs: &mut [f32]) {
-    // Below, the result is 0, and above, ∞; both far enough out that the powers of two below do it.
+    // Below, the result is 0, which is not computed: what comes near to it is what processors are slow at. Above it is ∞, and that is.
     const LEAST: f32 = -104.0;
     const MOST: f32 = 89.0;
     // ln 2 in two parts, the first short enough for n · LN2_HIGH to be exact.
@@ -36,7 +53,8 @@ fn exp_f32(xs: &mut [f32]) {
     // Added and taken away, it leaves the nearest whole number; the low bits of the sum are that number.
     const ROUND: f32 = 12_582_912.0;
     for x in xs {
-        let clamped = if *x < LEAST { LEAST } else { *x };
+        let none = *x < LEAST;
+        let clamped = if none { 0.0 } else { *x };
         let clamped = if clamped > MOST { MOST } else { clamped };
         let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
         let n = shifted - ROUND;
@@ -56,7 +74,8 @@ fn exp_f32(xs: &mut [f32]) {
         let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
         let half = n >> 1;
         let power = |n: i32| f32::from_bits(n.wrapping_add(127).wrapping_shl(23) as u32);
-        *x = e * power(half) * power(n.wrapping_sub(half));
+        let e = e * power(half) * power(n.wrapping_sub(half));
+        *x = if none { 0.0 } else { e };
     }
 }
 
@@ -99,6 +118,28 @@ mod tests {
         assert!(exp(f32::NAN).is_nan());
         let denormal = f64::from(exp(-95.0));
         assert!((denormal / (-95.0_f64).exp() - 1.0).abs() < 1e-4);
+    }
+
+    /// Catches: weights, or products of them with values, that are too small for a processor to be quick with; others lost with them; a NaN that becomes 0.
+    #[test]
+    fn a_weight_is_zero_or_far_from_the_smallest_floats() {
+        let mut weights: Vec<f32> = (0..1000).map(|i| 3.0 - 0.2 * i as f32).collect();
+        weigh(&mut weights, 3.0);
+        for (i, &weight) in weights.iter().enumerate() {
+            let exact = (-0.2 * i as f64).exp();
+            if exact > 1.1e-30 {
+                assert!((f64::from(weight) / exact - 1.0).abs() < 1e-4, "{i}");
+            } else {
+                assert!(
+                    weight == 0.0 || weight > 1e8 * f32::MIN_POSITIVE / 2.0,
+                    "{i}"
+                );
+            }
+        }
+        assert_eq!(weights.last(), Some(&0.0));
+        let mut broken = [f32::NAN, f32::NEG_INFINITY, 0.0];
+        weigh(&mut broken, 0.0);
+        assert!(broken[0].is_nan() && broken[1] == 0.0 && broken[2] == 1.0);
     }
 
     /// Catches: f64 read as pairs of f32.

@@ -17,7 +17,7 @@ mod softmax;
 mod stored;
 pub(crate) mod threads;
 
-pub(crate) use exp::exp_in_place;
+pub(crate) use exp::{exp_in_place, weigh};
 pub use linear::LinearMap;
 pub use principal_components::{PrincipalComponents, PrincipalComponentsError};
 pub use quantized::GROUP;

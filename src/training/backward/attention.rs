@@ -13,7 +13,7 @@ use crate::{
     attention::{Bias, Visibility, grouped_query::Positions},
     dtransformer::Config,
     rope::Rotation,
-    tensor::{exp_in_place, largest},
+    tensor::{largest, weigh},
 };
 use ndarray::{
     Array2, Array3, ArrayView2, ArrayViewMut2, Axis, NdFloat, aview1, linalg::general_mat_mul, s,
@@ -187,9 +187,7 @@ fn softmax_causal<A: NdFloat>(scores: &mut ArrayViewMut2<A>, first: usize, bias:
             let of_this_row = &bias[bias.len() - seen.len()..];
             seen.iter_mut().zip(of_this_row).for_each(|(s, &b)| *s += b);
         }
-        let max = largest(seen);
-        seen.iter_mut().for_each(|s| *s -= max);
-        exp_in_place(seen);
+        weigh(seen, largest(seen));
         let sum = aview1(seen).sum().recip();
         seen.iter_mut().for_each(|e| *e *= sum);
     }
