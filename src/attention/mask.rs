@@ -17,7 +17,7 @@ pub enum Visibility<'a> {
         /// Position of the first query: the number of keys that were cached before this pass.
         first: usize,
     },
-    /// Query `i` sees key `j` where `mask[[i, j]]`.
+    /// Query `i` sees key `j` where `mask[[i, j]]`. A hidden key has a weight of zero; if its value is not finite, the product with it is NaN all the same.
     Mask(ArrayView2<'a, bool>),
 }
 
