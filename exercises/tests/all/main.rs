@@ -11,6 +11,7 @@ mod language;
 mod random;
 #[path = "../../runner/report.rs"]
 mod report;
+mod show;
 
 // The exercises, one by one, for rustfmt finds no module inside a macro.
 mod adamw;
