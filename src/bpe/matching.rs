@@ -41,7 +41,7 @@ struct Token {
     /// When those are merged inside the token: a merge of one with what is outside must have come before.
     merged: [u32; 2],
     /// Where the token, or a part that is not merged yet, merges with something outside: a bit for the character that it meets there, to the
-    /// left and to the right. Most neighbours do not have each other's, and stand apart at sight. Some characters share a bit.
+    /// left and to the right. Most neighbours lack the bit of one for the other, and stand apart at sight. Some characters share a bit.
     reach: [u64; 2],
     /// Its bytes.
     length: u32,
